@@ -1,0 +1,92 @@
+// What the table holds. Entries are immutable: a change replaces one whole, so a Session may keep what it started with.
+
+import type { Host } from './host.ts';
+
+declare const routeKeyBrand: unique symbol;
+declare const backendIdBrand: unique symbol;
+declare const certificateIdBrand: unique symbol;
+
+/** `namespace/name` of a Route. */
+export type RouteKey = string & { readonly [routeKeyBrand]: true };
+/** `namespace/service:port` as the Route names the port; `namespace/service:` stands for all ports. */
+export type BackendId = string & { readonly [backendIdBrand]: true };
+/** Fingerprint of a Certificate's content. */
+export type CertificateId = string & { readonly [certificateIdBrand]: true };
+
+export function routeKey(namespace: string, name: string): RouteKey {
+  return `${namespace}/${name}` as RouteKey;
+}
+
+export function backendId(namespace: string, service: string, port: string): BackendId {
+  return `${namespace}/${service}:${port}` as BackendId;
+}
+
+export type Termination = 'none' | 'edge' | 'reencrypt' | 'passthrough';
+export type InsecurePolicy = 'None' | 'Allow' | 'Redirect';
+export type Scheme = 'http' | 'https';
+
+/** What the pod gets to know of the client (Route semantics 5.5). */
+export type ForwardedPolicy = 'append' | 'replace' | 'if-none' | 'never';
+
+/** How TLS connections for a Host are treated. `none`: no Route of this Host takes part in TLS. */
+export type TlsTreatment = 'terminate' | 'passthrough' | 'none';
+
+/** One Service of a Route with its share of the requests, 0 to 256. */
+export type BackendRef = {
+  readonly backend: BackendId;
+  readonly weight: number;
+};
+
+/**
+ * How the pods of a re-encrypt Route are checked (Route semantics 5.15). `chain`: against the Route's own CA, whatever the
+ * name. `service`: against the default CA, and the certificate must name `<service>.<namespace>.svc`. `none`: not at all.
+ */
+export type UpstreamTls =
+  | { readonly verify: 'chain' | 'service'; readonly authority: CertificateId }
+  | { readonly verify: 'none'; readonly authority: null };
+
+/** What one admitted Route asks for. */
+export type PathRule = {
+  readonly route: RouteKey;
+  /** Prefix; empty covers the whole Host. */
+  readonly path: string;
+  readonly termination: Termination;
+  readonly insecurePolicy: InsecurePolicy;
+  readonly backends: readonly BackendRef[];
+  /** Not null exactly when the termination is `reencrypt`. */
+  readonly upstreamTls: UpstreamTls | null;
+  readonly forwarded: ForwardedPolicy;
+};
+
+/** All that the table knows of one Host. */
+export type HostRule = {
+  readonly host: Host;
+  readonly tls: TlsTreatment;
+  /** Certificate to terminate with; null: that of the wildcard above this Host, or the default one. */
+  readonly certificate: CertificateId | null;
+  /** Longest path first. */
+  readonly paths: readonly PathRule[];
+};
+
+/** Address and port that can be dialled. */
+export type Endpoint = {
+  /** `pod:<pod>:<service>:<port name>:<address>:<port>` or `ept:...` without pod: the input of the sticky cookie (5.8). */
+  readonly id: string;
+  readonly address: string;
+  readonly port: number;
+};
+
+/** The Endpoints behind one Service port. */
+export type Backend = {
+  readonly id: BackendId;
+  readonly namespace: string;
+  readonly service: string;
+  readonly endpoints: readonly Endpoint[];
+};
+
+/** A chain and its key, or (key null) the certificates of an authority. PEM. */
+export type Certificate = {
+  readonly id: CertificateId;
+  readonly chain: string;
+  readonly key: string | null;
+};
