@@ -74,6 +74,8 @@ export type Endpoint = {
   readonly id: string;
   readonly address: string;
   readonly port: number;
+  /** `address:port`, IPv6 in brackets: for people, and the key of pooled connections. */
+  readonly authority: string;
 };
 
 /** The Endpoints behind one Service port. */

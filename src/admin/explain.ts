@@ -1,0 +1,199 @@
+// What a request would get, and why: the table's own decisions (`matchTls`, `matchHttp`), put into words, with what became
+// of every other candidate.
+
+import { formatRevision } from '../table/delta.ts';
+import type { PathRule, Scheme } from '../table/entries.ts';
+import { parseHost, wildcardOf } from '../table/host.ts';
+import { pathCovers } from '../table/path.ts';
+import { type HttpMatch, type RouteTable, serves } from '../table/route-table.ts';
+
+export type ExplainQuery = {
+  readonly url: string;
+  readonly headers: readonly { readonly name: string; readonly value: string }[];
+  /** Client address; part of the answer where something depends on it. */
+  readonly from: string | null;
+};
+
+export type ExplainedService = {
+  readonly service: string;
+  readonly weight: number;
+  /** Share of the requests that go there, 0 to 1. */
+  readonly share: number;
+  readonly endpoints: readonly string[];
+};
+
+export type Candidate = {
+  readonly host: string;
+  readonly route: string;
+  readonly path: string;
+  readonly outcome: string;
+};
+
+export type Explanation = {
+  readonly request: {
+    readonly scheme: Scheme;
+    readonly host: string;
+    readonly path: string;
+    readonly from: string | null;
+  };
+  readonly revision: string;
+  readonly tls: {
+    readonly treatment: 'plain' | 'terminate' | 'passthrough' | 'unknown';
+    readonly certificate: string | null;
+    readonly route: string | null;
+  };
+  readonly match: HttpMatch['kind'] | 'passthrough';
+  readonly route: string | null;
+  readonly rule: {
+    readonly host: string;
+    readonly path: string;
+    readonly termination: string;
+    readonly insecurePolicy: string;
+    readonly podVerification: string | null;
+    readonly forwardedHeaders: string;
+  } | null;
+  readonly services: readonly ExplainedService[];
+  readonly answer: string;
+  readonly candidates: readonly Candidate[];
+};
+
+/** Explains a request, or says what is wrong with the question. */
+export function explain(table: RouteTable, query: ExplainQuery): Explanation | { readonly problem: string } {
+  const url = parseUrl(query.url);
+  if (url === null) return { problem: `not a URL with http or https: ${query.url}` };
+  const scheme: Scheme = url.protocol === 'https:' ? 'https' : 'http';
+  const hostHeader = query.headers.find(({ name }) => name.toLowerCase() === 'host')?.value;
+  const name = (hostHeader ?? url.hostname).replace(/:\d*$/, '');
+  const sni = parseHost(url.hostname);
+  const host = parseHost(name);
+  const path = rawPath(query.url, url);
+  const tlsMatch = scheme === 'https' ? table.matchTls(sni) : null;
+  const base = {
+    request: { scheme, host: name, path, from: query.from },
+    revision: formatRevision(table.revision),
+  };
+  if (tlsMatch?.kind === 'passthrough') {
+    const rule = tlsMatch.rule;
+    const services = servicesOf(table, rule);
+    return {
+      ...base,
+      tls: { treatment: 'passthrough', certificate: null, route: rule.route },
+      match: 'passthrough',
+      route: rule.route,
+      rule: describeRule(rule, sni ?? name),
+      services,
+      answer: table.hasEndpoint(rule)
+        ? 'the bytes go to a pod untouched: the pod answers'
+        : 'connection closed during the TLS handshake (no-endpoint)',
+      candidates: [],
+    };
+  }
+  const match = table.matchHttp(host, path, scheme);
+  const rule = match.kind === 'unknown' ? null : match.rule;
+  return {
+    ...base,
+    tls:
+      tlsMatch === null
+        ? { treatment: 'plain', certificate: null, route: null }
+        : { treatment: tlsMatch.kind, certificate: tlsMatch.certificate, route: null },
+    match: match.kind,
+    route: rule?.route ?? null,
+    rule: rule === null ? null : describeRule(rule, hostOfRule(table, rule, name)),
+    services: rule === null ? [] : servicesOf(table, rule),
+    answer: answerOf(match, name, path),
+    candidates: candidatesOf(table, name, path, scheme, match),
+  };
+}
+
+function parseUrl(text: string): URL | null {
+  if (!URL.canParse(text)) return null;
+  const url = new URL(text);
+  return url.protocol === 'http:' || url.protocol === 'https:' ? url : null;
+}
+
+/** The path as the client would send it: WHATWG URLs resolve dot segments, the router does not. */
+function rawPath(text: string, url: URL): string {
+  const afterScheme = text.indexOf('//') + 2;
+  const slash = text.indexOf('/', afterScheme);
+  if (slash < 0) return '/';
+  const end = text.slice(slash).search(/[?#]/);
+  return end < 0 ? text.slice(slash) : end === 0 ? url.pathname : text.slice(slash, slash + end);
+}
+
+function describeRule(rule: PathRule, host: string): Explanation['rule'] {
+  const { termination, insecurePolicy, upstreamTls, forwarded } = rule;
+  const podVerification = upstreamTls === null ? null : upstreamTls.verify;
+  return {
+    host,
+    path: rule.path === '' ? '/' : rule.path,
+    termination,
+    insecurePolicy,
+    podVerification,
+    forwardedHeaders: forwarded,
+  };
+}
+
+function hostOfRule(table: RouteTable, rule: PathRule, name: string): string {
+  const host = parseHost(name);
+  if (host === undefined) return name;
+  return table.hosts.get(host)?.paths.includes(rule) === true ? host : wildcardOf(host);
+}
+
+function servicesOf(table: RouteTable, rule: PathRule): ExplainedService[] {
+  const used = rule.backends.map((ref) => ({ ref, backend: table.backends.get(ref.backend) }));
+  const total = used.reduce(
+    (sum, { ref, backend }) => sum + ((backend?.endpoints.length ?? 0) > 0 ? ref.weight : 0),
+    0,
+  );
+  return used.map(({ ref, backend }) => {
+    const endpoints = backend?.endpoints ?? [];
+    return {
+      service: ref.backend,
+      weight: ref.weight,
+      share: endpoints.length > 0 && total > 0 ? ref.weight / total : 0,
+      endpoints: endpoints.map(({ authority }) => authority),
+    };
+  });
+}
+
+function answerOf(match: HttpMatch, host: string, path: string): string {
+  switch (match.kind) {
+    case 'forward':
+      return 'what the pod answers';
+    case 'redirect':
+      return `302 to https://${host}${path}`;
+    case 'unavailable':
+      return '503 (no-endpoint)';
+    case 'unknown':
+      return '503 (no-route)';
+  }
+}
+
+function candidatesOf(
+  table: RouteTable,
+  name: string,
+  path: string,
+  scheme: Scheme,
+  match: HttpMatch,
+): readonly Candidate[] {
+  const host = parseHost(name);
+  if (host === undefined) return [];
+  const winner = match.kind === 'unknown' ? null : match.rule;
+  const candidates: Candidate[] = [];
+  for (const key of [host, wildcardOf(host)]) {
+    for (const rule of table.hosts.get(key)?.paths ?? []) {
+      const outcome = rule === winner ? 'chosen' : reasonAgainst(rule, path, scheme);
+      candidates.push({ host: key, route: rule.route, path: rule.path === '' ? '/' : rule.path, outcome });
+    }
+  }
+  return candidates;
+}
+
+function reasonAgainst(rule: PathRule, path: string, scheme: Scheme): string {
+  if (!pathCovers(rule.path, path)) return 'its path does not cover the request';
+  if (!serves(rule, scheme)) {
+    if (scheme === 'https') return 'a Route without TLS is not served on the TLS port';
+    return `insecureEdgeTerminationPolicy ${rule.insecurePolicy}: not served on the plain port`;
+  }
+  return 'another Route is more specific';
+}

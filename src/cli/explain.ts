@@ -1,0 +1,117 @@
+// `headgate explain`: asks the running router what a request would get, and why.
+
+import { parseArgs } from 'node:util';
+
+const usage = `usage: headgate explain URL [--header NAME:VALUE ...] [--from ADDRESS] [--admin-port PORT] [-o json]
+
+Asks the admin port of the router on this machine (default 1936, STATS_PORT) which TLS treatment, Route, services,
+endpoints and answer a request for URL would get, and why the other candidates lost.
+`;
+
+type Answer = {
+  readonly problem?: string;
+  readonly request: { readonly scheme: string; readonly host: string; readonly path: string };
+  readonly revision: string;
+  readonly tls: { readonly treatment: string; readonly certificate: string | null };
+  readonly match: string;
+  readonly route: string | null;
+  readonly rule: Readonly<Record<string, string | null>> | null;
+  readonly services: readonly {
+    readonly service: string;
+    readonly weight: number;
+    readonly share: number;
+    readonly endpoints: readonly string[];
+  }[];
+  readonly answer: string;
+  readonly candidates: readonly {
+    readonly host: string;
+    readonly route: string;
+    readonly path: string;
+    readonly outcome: string;
+  }[];
+};
+
+/** Answers the exit code: 0 explained, 2 wrong usage, 3 no router to ask. */
+export async function explainCommand(args: readonly string[]): Promise<number> {
+  let parsed: ReturnType<typeof parse>;
+  try {
+    parsed = parse(args);
+  } catch (error) {
+    process.stderr.write(`headgate explain: ${error instanceof Error ? error.message : String(error)}\n${usage}`);
+    return 2;
+  }
+  const { values, positionals } = parsed;
+  if (values.help === true) {
+    process.stdout.write(usage);
+    return 0;
+  }
+  const target = positionals[0];
+  const output = values.output ?? 'text';
+  if (target === undefined || positionals.length > 1 || (output !== 'text' && output !== 'json')) {
+    process.stderr.write(usage);
+    return 2;
+  }
+  const port = values['admin-port'] ?? process.env['STATS_PORT'] ?? '1936';
+  const query = new URLSearchParams({ url: target });
+  for (const header of values.header ?? []) query.append('header', header);
+  if (values.from !== undefined) query.set('from', values.from);
+  let response: Response;
+  try {
+    response = await fetch(`http://127.0.0.1:${port}/debug/explain?${query}`);
+  } catch {
+    process.stderr.write(
+      `headgate explain: no router answers on 127.0.0.1:${port}. Start one (headgate serve), or name its admin port with --admin-port.\n`,
+    );
+    return 3;
+  }
+  const text = await response.text();
+  if (!response.headers.get('content-type')?.startsWith('application/json')) {
+    process.stderr.write(`headgate explain: the admin port answered ${response.status}: ${text}`);
+    return 3;
+  }
+  const answer: Answer = JSON.parse(text);
+  if (answer.problem !== undefined) {
+    process.stderr.write(`headgate explain: ${answer.problem}\n`);
+    return 2;
+  }
+  process.stdout.write(output === 'json' ? text : describe(answer));
+  return 0;
+}
+
+function parse(args: readonly string[]) {
+  return parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      header: { type: 'string', multiple: true, short: 'H' },
+      from: { type: 'string' },
+      'admin-port': { type: 'string' },
+      output: { type: 'string', short: 'o' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
+}
+
+function describe(answer: Answer): string {
+  const { request, tls, rule } = answer;
+  const lines = [
+    `request    ${request.scheme}://${request.host}${request.path}   (table revision ${answer.revision})`,
+    `tls        ${tls.treatment}${tls.certificate === null ? '' : `, certificate ${tls.certificate.slice(0, 16)}`}`,
+    `match      ${answer.match}${answer.route === null ? '' : ` by Route ${answer.route}`}`,
+  ];
+  if (rule !== null) {
+    lines.push(
+      `rule       host ${rule['host']}, path ${rule['path']}, termination ${rule['termination']}, insecure ${rule['insecurePolicy']}`,
+    );
+    if (rule['podVerification'] !== null) lines.push(`pods       verified by: ${rule['podVerification']}`);
+  }
+  for (const { service, weight, share, endpoints } of answer.services) {
+    const who = endpoints.length === 0 ? 'no ready endpoint' : endpoints.join(', ');
+    lines.push(`service    ${service}  weight ${weight}, ${(share * 100).toFixed(1)} % of the requests: ${who}`);
+  }
+  lines.push(`answer     ${answer.answer}`);
+  for (const { host, route, path, outcome } of answer.candidates) {
+    lines.push(`candidate  ${route} (${host}${path}): ${outcome}`);
+  }
+  return `${lines.join('\n')}\n`;
+}

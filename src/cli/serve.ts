@@ -1,0 +1,74 @@
+// `headgate serve`: the router.
+
+import { helpText } from '../config/describe.ts';
+import { loadConfig } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import { BindError, type BoundPorts, BoundSockets, Supervisor } from '../supervisor.ts';
+import { createLog } from '../telemetry/log.ts';
+import { makeDefaultCertificate } from './make-certificate.ts';
+
+/** Runs the router until a signal ends it. Answers the exit code; 2 for a wrong configuration, 1 for a start that failed. */
+export async function serve(args: readonly string[]): Promise<number> {
+  if (args.includes('--help') || args.includes('-h')) {
+    process.stdout.write(helpText());
+    return 0;
+  }
+  const loaded = loadConfig(args, process.env);
+  if (loaded.kind === 'problems') {
+    for (const problem of loaded.problems) process.stderr.write(`headgate serve: ${problem}\n`);
+    process.stderr.write('See `headgate serve --help` for all settings.\n');
+    return 2;
+  }
+  return await runRouter(loaded.config, () => {});
+}
+
+/** Starts the router and waits for its end. `onReady` hears the ports when all workers serve. */
+export async function runRouter(config: Config, onReady: (ports: BoundPorts) => void): Promise<number> {
+  let sockets: BoundSockets;
+  try {
+    sockets = new BoundSockets(config);
+  } catch (error) {
+    if (!(error instanceof BindError)) throw error;
+    for (const line of error.message.split('\n')) process.stderr.write(`headgate: ${line}\n`);
+    return 1;
+  }
+  const log = createLog(config.logLevel, { process: 'supervisor' });
+  const ports = sockets.ports;
+  const fallback = makeDefaultCertificate(config.routerDomain);
+  return await new Promise((resolve) => {
+    const supervisor = new Supervisor(
+      config,
+      sockets,
+      { chain: fallback.certificate, key: fallback.key },
+      log,
+      () => {
+        log.info({ ...ports, pid: process.pid, workers: config.workers }, 'ready');
+        onReady(ports);
+      },
+      (reason) => {
+        process.stderr.write(`headgate: the start failed: ${reason}\n`);
+        supervisor.destroy();
+        resolve(1);
+      },
+    );
+    let signals = 0;
+    const onSignal = (signal: NodeJS.Signals): void => {
+      if (++signals > 1) {
+        log.warn({ signal }, 'second signal, ending at once');
+        supervisor.destroy();
+        resolve(1);
+        return;
+      }
+      supervisor.drain().then(
+        () => resolve(0),
+        (error: unknown) => {
+          log.error({ reason: String(error) }, 'shutdown failed');
+          resolve(1);
+        },
+      );
+    };
+    process.on('SIGTERM', onSignal);
+    process.on('SIGINT', onSignal);
+    supervisor.start();
+  });
+}

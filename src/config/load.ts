@@ -1,0 +1,198 @@
+// Turns flags and environment into one frozen Config, or says everything that is wrong with them in one go.
+import { accessSync, constants, statSync } from 'node:fs';
+import { type Config, type Setting, type SettingKey, type SettingValues, settingList } from './schema.ts';
+import { quoted, readValue } from './values.ts';
+
+/** A Config, or every problem found, each naming the setting as it was typed. Problems never hold the text of a secret. */
+export type LoadResult =
+  | { readonly kind: 'config'; readonly config: Config }
+  | { readonly kind: 'problems'; readonly problems: readonly string[] };
+
+/**
+ * The Config that flags and environment stand for: a flag goes before the environment, which goes before the default. A flag
+ * given twice counts as given last; an empty environment value counts as not set. Files and folders that the settings name
+ * are looked for, not read.
+ */
+export function loadConfig(args: readonly string[], env: Readonly<Record<string, string | undefined>>): LoadResult {
+  const problems: string[] = [];
+  const typed = flagTexts(args, problems);
+  const found: Partial<Record<SettingKey, string | number | boolean>> = {};
+  const names = {} as Record<SettingKey, string>;
+  for (const setting of settingList) {
+    const given = givenText(setting, typed, env);
+    names[setting.key] = given.name;
+    if (given.text === undefined) {
+      problems.push(`${given.name}: ${given.because}`);
+    } else if (given.text === '' && given.from === 'default') {
+      found[setting.key] = '';
+    } else {
+      const manner = given.from === 'environment' && isInherited(given.name) ? 'lenient' : 'strict';
+      const reading = readValue(setting.value, given.text, manner);
+      if (reading.kind === 'value') found[setting.key] = reading.value;
+      else problems.push(`${given.name}: ${reading.because}`);
+    }
+  }
+  // `readValue` and the table agree on the type of each value; TypeScript cannot follow that over a loop.
+  const values = found as Partial<SettingValues>;
+  problems.push(...contradictions(values, names), ...pathProblems(values, names));
+  return problems.length > 0 ? { kind: 'problems', problems } : { kind: 'config', config: configOf(values) };
+}
+
+function configOf(values: Partial<SettingValues>): Config {
+  // Whatever has no value has a problem, and with a problem there is no Config.
+  const whole = values as SettingValues;
+  return Object.freeze({
+    ...whole,
+    adminBind: whole.adminBind === '' ? whole.bindAddress : whole.adminBind,
+    maxHeadBytes: whole.bufferBytes - whole.maxRewriteBytes,
+  });
+}
+
+/** The texts of the flags that were given, undefined where the value is missing. Adds what is no flag to the problems. */
+function flagTexts(args: readonly string[], problems: string[]): ReadonlyMap<string, string | undefined> {
+  const typed = new Map<string, string | undefined>();
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i] ?? '';
+    const equals = arg.indexOf('=');
+    const flag = equals < 0 ? arg : arg.slice(0, equals);
+    const setting = settingList.find((candidate) => candidate.flag === flag);
+    const next = args[i + 1];
+    const nextIsValue = equals < 0 && next !== undefined && !next.startsWith('--');
+    if (!/^--[\w-]{1,60}$/.test(flag)) {
+      // Nothing of it is shown: the lines of a PEM text that the shell has split arrive here.
+      problems.push(`argument ${i + 1} is not a flag`);
+    } else if (setting === undefined) {
+      const near = nearestFlag(flag);
+      problems.push(`${flag}: unknown flag${near === undefined ? '' : `, did you mean ${near}?`}`);
+      if (nextIsValue) i++;
+    } else if (equals >= 0) {
+      typed.set(flag, arg.slice(equals + 1));
+    } else if (setting.value.kind === 'switch') {
+      typed.set(flag, 'true');
+    } else {
+      typed.set(flag, nextIsValue ? next : undefined);
+      if (nextIsValue) i++;
+    }
+  }
+  return typed;
+}
+
+type Given =
+  | { readonly name: string; readonly text: string; readonly from: 'flag' | 'environment' | 'default' }
+  | { readonly name: string; readonly text: undefined; readonly because: string };
+
+function givenText(
+  setting: Setting,
+  typed: ReadonlyMap<string, string | undefined>,
+  env: Readonly<Record<string, string | undefined>>,
+): Given {
+  const { flag, environment } = setting;
+  if (flag !== undefined && typed.has(flag)) {
+    const text = typed.get(flag);
+    return text === undefined ? { name: flag, text, because: 'needs a value' } : { name: flag, text, from: 'flag' };
+  }
+  const text = env[environment] ?? '';
+  if (text !== '') return { name: environment, text, from: 'environment' };
+  const name = flag ?? environment;
+  if (setting.default === undefined) return { name, text: undefined, because: `is required (or ${environment})` };
+  return { name, text: setting.default, from: 'default' };
+}
+
+/** Whether an environment name is the OpenShift router's own, so that its reading of garbage holds (Route semantics 4). */
+function isInherited(environment: string): boolean {
+  return !environment.startsWith('HEADGATE_');
+}
+
+/** Settings that are each right but not together. A setting without a value has its problem already and is passed over. */
+function contradictions(values: Partial<SettingValues>, names: Readonly<Record<SettingKey, string>>): string[] {
+  const problems: string[] = [];
+  const { httpPort, httpsPort, adminPort, bufferBytes, maxRewriteBytes } = values;
+  if (values.source === 'files' && values.manifests === '') {
+    problems.push(`${names.manifests}: is required with ${names.source} files`);
+  }
+  if (httpPort !== undefined && httpPort !== 0 && httpPort === httpsPort) {
+    problems.push(`${names.httpsPort}: ${httpsPort} is the port of ${names.httpPort} too`);
+  }
+  const adminBind = values.adminBind === '' ? values.bindAddress : values.adminBind;
+  if (adminPort !== undefined && adminPort !== 0 && overlap(adminBind, values.bindAddress)) {
+    if (adminPort === httpPort) problems.push(`${names.adminPort}: ${adminPort} is the port of ${names.httpPort} too`);
+    if (adminPort === httpsPort)
+      problems.push(`${names.adminPort}: ${adminPort} is the port of ${names.httpsPort} too`);
+  }
+  if (bufferBytes !== undefined && maxRewriteBytes !== undefined && bufferBytes - maxRewriteBytes < minHeadBytes) {
+    problems.push(
+      `${names.bufferBytes} less ${names.maxRewriteBytes}: ${bufferBytes} - ${maxRewriteBytes} leaves less than ${minHeadBytes} bytes for a head`,
+    );
+  }
+  return problems;
+}
+
+/** Browsers send heads of a few kilobytes; a router that takes less refuses ordinary requests. */
+const minHeadBytes = 4096;
+
+/** Whether one port cannot be bound on both addresses; both are in canonical form. */
+function overlap(one: string | undefined, other: string | undefined): boolean {
+  if (one === undefined || other === undefined) return false;
+  const isIpv4 = (address: string): boolean => !address.includes(':');
+  const covers = (wide: string, address: string): boolean =>
+    wide === '::' || (wide === '0.0.0.0' && isIpv4(address)) || wide === address;
+  return covers(one, other) || covers(other, one);
+}
+
+/** Files and folders that the settings name, that will be used, and that cannot be. */
+function pathProblems(values: Partial<SettingValues>, names: Readonly<Record<SettingKey, string>>): string[] {
+  // The OpenShift router never looks at a default certificate that another goes before (Route semantics 4.2).
+  const overruled: SettingKey[] = [];
+  if (values.defaultCertificatePem !== '') overruled.push('defaultCertificatePath', 'defaultCertificateDir');
+  else if (values.defaultCertificatePath !== '') overruled.push('defaultCertificateDir');
+  const problems: string[] = [];
+  for (const { key, value } of settingList) {
+    const path = values[key];
+    if (typeof path !== 'string' || path === '' || overruled.includes(key)) continue;
+    const because = pathProblem(value.kind, path);
+    if (because !== undefined) problems.push(`${names[key]}: ${quoted(path)} ${because}`);
+  }
+  return problems;
+}
+
+function pathProblem(kind: Setting['value']['kind'], path: string): string | undefined {
+  if (kind !== 'file' && kind !== 'directory' && kind !== 'writable-directory') return undefined;
+  try {
+    const isDirectory = statSync(path).isDirectory();
+    if (kind === 'file' && isDirectory) return 'is a folder, not a file';
+    if (kind !== 'file' && !isDirectory) return 'is not a folder';
+    accessSync(path, constants.R_OK | (kind === 'file' ? 0 : constants.X_OK));
+    if (kind === 'writable-directory') accessSync(path, constants.W_OK);
+    return undefined;
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    return code === 'ENOENT' ? 'does not exist' : `cannot be used (${code})`;
+  }
+}
+
+/** The flag that was likely meant, or undefined where none is close. */
+function nearestFlag(typed: string): string | undefined {
+  const wanted = typed.replaceAll('_', '-').replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  let nearest: string | undefined;
+  let least = 3;
+  for (const { flag } of settingList) {
+    if (flag === undefined) continue;
+    const distance = editDistance(wanted, flag);
+    if (distance < least) [nearest, least] = [flag, distance];
+  }
+  return nearest ?? settingList.find(({ flag }) => wanted.length > 4 && flag?.startsWith(wanted))?.flag;
+}
+
+/** Letters to add, drop or replace to get from one text to the other (Levenshtein). */
+function editDistance(from: string, to: string): number {
+  let previous = Array.from({ length: to.length + 1 }, (_, i) => i);
+  for (let i = 0; i < from.length; i++) {
+    const row = [i + 1];
+    for (let j = 0; j < to.length; j++) {
+      const replaced = (previous[j] ?? 0) + (from[i] === to[j] ? 0 : 1);
+      row.push(Math.min(replaced, (previous[j + 1] ?? 0) + 1, (row[j] ?? 0) + 1));
+    }
+    previous = row;
+  }
+  return previous[to.length] ?? 0;
+}

@@ -1,0 +1,164 @@
+// What the text of a setting may look like and which value it stands for. Pure: no file is opened here.
+import { parseHost } from '../table/host.ts';
+
+/** The kinds of value that a setting can have; what each accepts is said at `readValue`. */
+export type ValueKind =
+  | { readonly kind: 'switch' }
+  | { readonly kind: 'integer'; readonly noun: string; readonly min: number; readonly max: number }
+  | { readonly kind: 'limit'; readonly noun: string; readonly max: number }
+  | { readonly kind: 'share' }
+  | { readonly kind: 'time' }
+  | { readonly kind: 'delay' }
+  | { readonly kind: 'seconds' }
+  | { readonly kind: 'choice'; readonly options: readonly string[] }
+  | { readonly kind: 'text' }
+  | { readonly kind: 'name' }
+  | { readonly kind: 'domain' }
+  | { readonly kind: 'address' }
+  | { readonly kind: 'file' }
+  | { readonly kind: 'directory' }
+  | { readonly kind: 'writable-directory' };
+
+/** The type of the value that a kind of setting has in the Config. */
+export type ValueOf<K extends ValueKind> = K extends { kind: 'switch' }
+  ? boolean
+  : K extends { kind: 'integer' | 'limit' | 'share' | 'time' | 'delay' | 'seconds' }
+    ? number
+    : K extends { kind: 'choice'; options: readonly (infer Option)[] }
+      ? Option
+      : string;
+
+/** How garbage is met: `lenient` only where the OpenShift router's own environment names define what it means. */
+export type Manner = 'strict' | 'lenient';
+
+/** A value, or why the text stands for none: a sentence without its subject, such as `"x" is not a port (0 to 65535)`. */
+export type Reading =
+  | { readonly kind: 'value'; readonly value: string | number | boolean }
+  | { readonly kind: 'problem'; readonly because: string };
+
+/** HAProxy's largest time, about 24.8 days; also the longest delay that a Node timer takes. */
+export const MAX_TIME_MS = 2_147_483_647;
+
+const trueWords: readonly string[] = ['1', 't', 'T', 'TRUE', 'true', 'True'];
+const falseWords: readonly string[] = ['0', 'f', 'F', 'FALSE', 'false', 'False'];
+
+/** The value that a text stands for under a kind of setting (Route semantics 4, conventions). */
+export function readValue(kind: ValueKind, text: string, manner: Manner): Reading {
+  switch (kind.kind) {
+    case 'switch':
+      if (trueWords.includes(text)) return { kind: 'value', value: true };
+      if (manner === 'lenient' || falseWords.includes(text)) return { kind: 'value', value: false };
+      return refused(text, 'true or false');
+    case 'integer':
+      return valueOr(integer(text, kind.min, kind.max), text, `${kind.noun} (${kind.min} to ${kind.max})`);
+    case 'limit':
+      if (text === 'auto' || (manner === 'lenient' && !digits.test(text))) return { kind: 'value', value: 0 };
+      return valueOr(integer(text, 0, kind.max), text, `${kind.noun} (1 to ${kind.max}, or auto)`);
+    case 'share': {
+      const share = /^(\d+(\.\d+)?|\.\d+)$/.test(text) ? Number(text) : Number.NaN;
+      return valueOr(share <= 1 ? share : undefined, text, 'a share (0 to 1)');
+    }
+    case 'time':
+      return valueOr(timeMs(text), text, 'a time (a positive whole number, then us, ms, s, m, h or d; none is ms)');
+    case 'delay':
+      return valueOr(delayMs(text), text, 'a time (such as 45s, 1m30s or 0)');
+    case 'seconds':
+      return valueOr(secondsMs(text), text, 'a time (a whole number of seconds, or such as 90s or 1m30s)');
+    case 'choice':
+      return kind.options.includes(text)
+        ? { kind: 'value', value: text }
+        : refused(text, `one of ${kind.options.join(', ')}`);
+    case 'name':
+      return text === '' ? { kind: 'problem', because: 'must not be empty' } : { kind: 'value', value: text };
+    case 'domain':
+      return valueOr(text === '' ? text : parseHost(text), text, 'a domain name');
+    case 'address':
+      return valueOr(address(text), text, 'an IP address');
+    case 'text':
+    case 'file':
+    case 'directory':
+    case 'writable-directory':
+      return { kind: 'value', value: text };
+  }
+}
+
+/**
+ * Milliseconds of HAProxy's time pattern, or undefined where the text does not follow it: a positive whole number without
+ * leading zero and at most one unit, none meaning ms. Clipped to MAX_TIME_MS; parts of a millisecond round up, so that no
+ * time becomes 0 (Route semantics 4, cases N1 to N12 in 8.12).
+ */
+export function timeMs(text: string): number | undefined {
+  const [, count, unit = 'ms'] = /^([1-9]\d*)(us|ms|s|m|h|d)?$/.exec(text) ?? [];
+  if (count === undefined) return undefined;
+  return clippedMs(Number(count) * (unitNs[unit] ?? Number.NaN));
+}
+
+/**
+ * Milliseconds of a Go duration such as `45s`, `1m30s`, `1.5h` or `0`, or of HAProxy's time pattern; undefined where the text
+ * is neither. Signs are not taken: no delay is negative.
+ */
+export function delayMs(text: string): number | undefined {
+  if (text === '0') return 0;
+  const part = /(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/y;
+  let totalNs = 0;
+  let end = 0;
+  for (let found = part.exec(text); found !== null; found = part.exec(text)) {
+    const [, count = '', unit = ''] = found;
+    totalNs += Math.round(Number(count) * (unitNs[unit] ?? Number.NaN));
+    end = part.lastIndex;
+  }
+  return end > 0 && end === text.length ? clippedMs(totalNs) : timeMs(text);
+}
+
+/** As `delayMs`, but a whole number without unit counts seconds. */
+export function secondsMs(text: string): number | undefined {
+  return digits.test(text) ? clippedMs(Number(text) * 1e9) : delayMs(text);
+}
+
+/**
+ * A typed text as a problem may show it: quoted, unless it looks like key material or is too long for a line. What is typed
+ * into the wrong place may be a private key, and problems end up in logs.
+ */
+export function quoted(text: string): string {
+  const presentable = text.length <= 120 && !text.includes('-----') && !text.includes('\n');
+  return presentable ? JSON.stringify(text) : `(a text of ${text.length} characters)`;
+}
+
+const digits = /^\d+$/;
+
+const unitNs: Readonly<Record<string, number>> = {
+  ns: 1,
+  us: 1e3,
+  µs: 1e3,
+  μs: 1e3,
+  ms: 1e6,
+  s: 1e9,
+  m: 60e9,
+  h: 3600e9,
+  d: 86_400e9,
+};
+
+function clippedMs(ns: number): number {
+  return Math.min(Math.ceil(ns / 1e6), MAX_TIME_MS);
+}
+
+function integer(text: string, min: number, max: number): number | undefined {
+  const value = digits.test(text) ? Number(text) : Number.NaN;
+  return value >= min && value <= max ? value : undefined;
+}
+
+/** The canonical text of an IP literal, so that equal addresses are equal texts. */
+function address(text: string): string | undefined {
+  if (/^((25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(\.(?!$)|$)){4}$/.test(text)) return text;
+  // The URL parser knows IPv6 literals and shortens them; node:net is not for this room.
+  const url = /^[\da-f:.]*:[\da-f:.]*$/i.test(text) ? URL.parse(`http://[${text}]/`) : null;
+  return url?.hostname.slice(1, -1);
+}
+
+function valueOr(value: string | number | undefined, text: string, wanted: string): Reading {
+  return value === undefined ? refused(text, wanted) : { kind: 'value', value };
+}
+
+function refused(text: string, wanted: string): Reading {
+  return { kind: 'problem', because: `${quoted(text)} is not ${wanted}` };
+}

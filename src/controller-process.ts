@@ -1,0 +1,116 @@
+// The controller role: wires source, reconciler, publisher and admin port together, and lives until it is told to end.
+
+import { AdminServer, type RouteReport } from './admin/server.ts';
+import type { Config } from './config/schema.ts';
+import { Controller } from './controller/controller.ts';
+import { type ControllerStart, notify, onOrders, type ProcessState, startHeartbeat } from './replication/control.ts';
+import { formatRevision } from './table/delta.ts';
+import { createLog } from './telemetry/log.ts';
+import { Metrics, type SeriesSnapshot } from './telemetry/metrics.ts';
+import { observeProcess } from './telemetry/process-metrics.ts';
+
+/** The supervisor gives up on silent workers after 500 ms; beyond this it is the supervisor that is gone. */
+const collectTimeoutMs = 2_000;
+
+/** Runs this process as the controller until the supervisor ends it. */
+export function runController(): void {
+  process.on('SIGINT', () => {});
+  process.on('SIGTERM', () => {});
+  const metrics = new Metrics();
+  const collecting = new Map<number, (series: readonly SeriesSnapshot[]) => void>();
+  let processes: ProcessState = {
+    supervisor: process.ppid,
+    controller: process.pid,
+    workers: [],
+    wanted: 1,
+    draining: false,
+  };
+  onOrders<Config>(
+    (order) => {
+      switch (order.kind) {
+        case 'start':
+          if ('epoch' in order) void start(order, metrics, () => processes, collecting);
+          break;
+        case 'processes':
+          processes = order.processes;
+          break;
+        case 'metrics':
+          collecting.get(order.request)?.(order.series);
+          break;
+        case 'drain':
+          process.exit(0);
+      }
+    },
+    // Nobody is left who could use a table of ours.
+    () => process.exit(0),
+  );
+}
+
+async function start(
+  order: ControllerStart<Config>,
+  metrics: Metrics,
+  processes: () => ProcessState,
+  collecting: Map<number, (series: readonly SeriesSnapshot[]) => void>,
+): Promise<void> {
+  const log = createLog(order.config.logLevel, { process: 'controller' });
+  observeProcess(metrics, 'controller');
+  startHeartbeat(() => metrics.snapshot());
+  try {
+    const controller = new Controller(order.config, order.epoch, order.fallbackCertificate, log, metrics);
+    const admin = new AdminServer({
+      table: () => controller.table,
+      routes: () => reports(controller),
+      processes,
+      synced: () => controller.synced,
+      acknowledged: () => controller.acknowledged,
+      servingWorkers: () => controller.servingWorkers,
+      metrics: () => collect(collecting, metrics),
+    });
+    await admin.listen(order.adminFd);
+    await controller.start(order.channelPath);
+    notify({ kind: 'serving' });
+  } catch (error) {
+    notify({ kind: 'failed', reason: error instanceof Error ? error.message : String(error) });
+    process.exit(1);
+  }
+}
+
+let requests = 0;
+
+/** The metrics of all processes, this one's as they are now. */
+function collect(
+  collecting: Map<number, (series: readonly SeriesSnapshot[]) => void>,
+  metrics: Metrics,
+): Promise<readonly SeriesSnapshot[]> {
+  const request = ++requests;
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      collecting.delete(request);
+      reject(new Error('the supervisor does not answer'));
+    }, collectTimeoutMs);
+    collecting.set(request, (series) => {
+      clearTimeout(timer);
+      collecting.delete(request);
+      resolve(series);
+    });
+    notify({ kind: 'heartbeat', series: metrics.snapshot() });
+    notify({ kind: 'collect', request });
+  });
+}
+
+function* reports(controller: Controller): Generator<RouteReport> {
+  for (const [route, manifest] of controller.routes) {
+    const known = controller.verdicts.get(route);
+    const verdict = known?.verdict;
+    yield {
+      route,
+      host: manifest.host,
+      path: manifest.path,
+      verdict: verdict?.kind ?? 'pending',
+      reason: verdict?.kind === 'rejected' ? verdict.reason : '',
+      message: verdict?.kind === 'rejected' ? verdict.message : '',
+      warnings: verdict?.kind === 'admitted' ? verdict.warnings : [],
+      revision: known === undefined ? null : formatRevision(known.revision),
+    };
+  }
+}

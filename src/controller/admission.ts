@@ -1,0 +1,226 @@
+// What keeps a Route from being served, besides others who were first: its host, its policy, its certificates. Pure; each
+// answer is the same whenever it is asked.
+
+import type { RouteManifest, SecretManifest } from '../source/manifests.ts';
+import type { Certificate, ForwardedPolicy, InsecurePolicy, Termination, UpstreamTls } from '../table/entries.ts';
+import { routeKey } from '../table/entries.ts';
+import { parseHost, wildcardOf } from '../table/host.ts';
+import { type CheckedTls, checkTls } from './certificates.ts';
+import type { Claim, Decision } from './host-claims.ts';
+import { rejected, type Verdict } from './verdict.ts';
+
+/** The settings that admission reads. */
+export type AdmissionSettings = {
+  readonly allowWildcardRoutes: boolean;
+  readonly requireDestinationCa: boolean;
+};
+
+const maxHostLength = 253;
+const maxLabelLength = 63;
+const labelPattern = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
+const labelRule =
+  "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an " +
+  "alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+
+/** The Claim that a Route makes, or why it cannot make one (Route semantics 2.2, stages 1a and 2). */
+export function claimOf(route: RouteManifest, settings: AdmissionSettings): Claim | Verdict {
+  const policy = route.wildcardPolicy;
+  if (route.host === '') return rejected('NoHostValue', 'no host value was defined for the route');
+  if (policy === 'Subdomain' && !settings.allowWildcardRoutes) {
+    return rejected('RouteNotAdmitted', 'wildcard routes are not allowed');
+  }
+  if (policy !== 'None' && policy !== 'Subdomain') {
+    return rejected('RouteNotAdmitted', `unknown wildcard policy ${policy}`);
+  }
+  const errors = hostErrors(route.host);
+  const host = parseHost(route.host);
+  if (errors.length > 0 || host === undefined) {
+    return rejected('InvalidHost', `host name validation errors: ${errors.join(', ')}`);
+  }
+  const termination = route.tls === null ? '' : route.tls.termination;
+  return {
+    route: routeKey(route.namespace, route.name),
+    namespace: route.namespace,
+    name: route.name,
+    uid: route.uid,
+    createdMs: route.createdMs,
+    host: policy === 'Subdomain' ? wildcardOf(host) : host,
+    specHost: route.host,
+    path: route.path,
+    tls: route.tls === null ? 'none' : termination === 'passthrough' ? 'passthrough' : 'terminated',
+  };
+}
+
+/** Go field errors, as Kubernetes words them. */
+function hostErrors(host: string): string[] {
+  const errors: string[] = [];
+  const invalid = (rule: string): void => {
+    errors.push(`spec.host: Invalid value: "${host}": ${rule}`);
+  };
+  const labels = host.split('.');
+  if (host.length > maxHostLength || !labels.every((label) => labelPattern.test(label))) {
+    invalid('host must conform to DNS 952 subdomain conventions');
+  }
+  for (const label of labels) {
+    if (label.length > maxLabelLength) invalid(`must be no more than ${maxLabelLength} characters`);
+    if (!labelPattern.test(label)) invalid(labelRule);
+  }
+  return errors;
+}
+
+/** What the owner had heard before: whether the Route was served, and to whom it had lost. */
+export type ClaimHistory = { readonly wasAdmitted: boolean; readonly ownerIsNew: boolean };
+
+/**
+ * The message for a Route that lost its Host (Route semantics 2.2). The reference words it by how it came about: with
+ * wildcard Routes allowed it is stage 1b that refuses, else stage 2, and there it matters who was first to be served.
+ */
+export function claimMessage(
+  decision: Decision,
+  owner: Claim,
+  wildcardsAllowed: boolean,
+  history: ClaimHistory,
+): string {
+  const loser = decision.claim;
+  const foreign = owner.namespace !== loser.namespace;
+  if (wildcardsAllowed) {
+    if (foreign) return `a route in another namespace holds host ${loser.specHost}`;
+    const { route, host } = owner;
+    return owner.host === owner.specHost
+      ? `route ${route} has host ${owner.specHost}`
+      : `wildcard route ${route} has host ${host}, blocking ${loser.specHost}`;
+  }
+  if (history.wasAdmitted) {
+    return history.ownerIsNew
+      ? `replaced by older route ${owner.name}`
+      : `namespace ${owner.namespace} owns hostname ${loser.specHost}`;
+  }
+  return foreign
+    ? `a route in another namespace holds ${loser.specHost} and is older than ${loser.name}`
+    : `route ${owner.name} already exposes ${loser.specHost} and is older`;
+}
+
+/** What a Route that owns its Host is served with, or why it is not. */
+export type RouteTreatment =
+  | {
+      readonly kind: 'served';
+      readonly termination: Termination;
+      readonly insecurePolicy: InsecurePolicy;
+      readonly forwarded: ForwardedPolicy | null;
+      readonly serving: Certificate | null;
+      readonly upstreamTls: UpstreamTls | null;
+      readonly destination: Certificate | null;
+      readonly warnings: readonly string[];
+    }
+  | { readonly kind: 'refused'; readonly verdict: Verdict };
+
+/** Checks the TLS part of a Route (Route semantics 2.3, 5.15, 7.1). `secret`: what `externalCertificate` names. */
+export function treatmentOf(
+  route: RouteManifest,
+  secret: SecretManifest | undefined,
+  defaultAuthority: Certificate | null,
+  settings: AdmissionSettings,
+): RouteTreatment {
+  const forwarded = forwardedPolicy(route);
+  const tls = route.tls;
+  if (tls === null) {
+    return {
+      kind: 'served',
+      termination: 'none',
+      insecurePolicy: 'None',
+      forwarded,
+      serving: null,
+      upstreamTls: null,
+      destination: null,
+      warnings: [],
+    };
+  }
+  let certificate = tls.certificate;
+  let key = tls.key;
+  if (tls.externalCertificate !== '') {
+    const problem = externalProblem(tls.externalCertificate, secret);
+    if (problem !== null) return { kind: 'refused', verdict: rejected('ExternalCertificateValidationFailed', problem) };
+    certificate = secret?.data['tls.crt'] ?? '';
+    key = secret?.data['tls.key'] ?? '';
+  }
+  const checked = checkTls({
+    termination: tls.termination,
+    certificate,
+    key,
+    caCertificate: tls.caCertificate,
+    destinationCaCertificate: tls.destinationCaCertificate,
+    insecurePolicy: tls.insecurePolicy,
+  });
+  if (checked.kind === 'invalid') {
+    return { kind: 'refused', verdict: rejected('ExtendedValidationFailed', checked.message) };
+  }
+  const termination = tls.termination as Termination;
+  const insecurePolicy = tls.insecurePolicy === '' ? 'None' : (tls.insecurePolicy as InsecurePolicy);
+  const towardsPods = termination === 'reencrypt' ? podVerification(checked, defaultAuthority, settings) : null;
+  if (towardsPods !== null && 'verdict' in towardsPods) return { kind: 'refused', verdict: towardsPods.verdict };
+  return {
+    kind: 'served',
+    termination,
+    insecurePolicy,
+    forwarded,
+    serving: checked.serving,
+    upstreamTls: towardsPods === null ? null : towardsPods.upstreamTls,
+    destination: towardsPods === null ? null : towardsPods.destination,
+    warnings: towardsPods === null ? [] : towardsPods.warnings,
+  };
+}
+
+type PodVerification =
+  | {
+      readonly upstreamTls: UpstreamTls;
+      readonly destination: Certificate | null;
+      readonly warnings: readonly string[];
+    }
+  | { readonly verdict: Verdict };
+
+function podVerification(
+  checked: CheckedTls & { kind: 'valid' },
+  defaultAuthority: Certificate | null,
+  settings: AdmissionSettings,
+): PodVerification {
+  const own = checked.destination;
+  if (own !== null) return { upstreamTls: { verify: 'chain', authority: own.id }, destination: own, warnings: [] };
+  if (defaultAuthority !== null) {
+    const upstreamTls: UpstreamTls = { verify: 'service', authority: defaultAuthority.id };
+    return { upstreamTls, destination: defaultAuthority, warnings: [] };
+  }
+  if (settings.requireDestinationCa) {
+    const message =
+      'spec.tls.destinationCACertificate: Required value: this router does not connect to pods whose certificate it ' +
+      'cannot verify, and no default destination CA is configured';
+    return { verdict: rejected('ExtendedValidationFailed', message) };
+  }
+  return {
+    upstreamTls: { verify: 'none', authority: null },
+    destination: null,
+    warnings: ['no destination CA on the Route or by default: the certificates of its pods are not verified'],
+  };
+}
+
+/** Route semantics 7.1, checks 4 and 5. */
+function externalProblem(name: string, secret: SecretManifest | undefined): string | null {
+  if (secret === undefined) return `spec.tls.externalCertificate: Not found: "secrets \\"${name}\\" not found"`;
+  if (secret.type !== 'kubernetes.io/tls') {
+    return `spec.tls.externalCertificate: Invalid value: "${name}": secret of type "kubernetes.io/tls" required`;
+  }
+  return null;
+}
+
+/** The Route's own policy, or null where it has none that is valid (Route semantics 4.6). */
+function forwardedPolicy(route: RouteManifest): ForwardedPolicy | null {
+  const value = route.annotations['haproxy.router.openshift.io/set-forwarded-headers'];
+  switch (value) {
+    case 'append':
+    case 'replace':
+    case 'if-none':
+    case 'never':
+      return value;
+    default:
+      return null;
+  }
+}

@@ -1,0 +1,645 @@
+// Reads and checks the PEM fields of one Route (Route semantics 2.3), the default certificate and CA bundles. Text in, a verdict
+// and canonical PEM out: no file, no clock, no TLS context. Nothing that stood inside a PEM field ever gets into a message.
+
+import { createPrivateKey, createPublicKey, hash, type KeyObject, X509Certificate } from 'node:crypto';
+import type { Certificate, CertificateId } from '../table/entries.ts';
+
+/** The fields of `spec.tls` that are checked. An empty string stands for an absent field. */
+export type TlsFields = {
+  readonly termination: string;
+  readonly certificate: string;
+  readonly key: string;
+  readonly caCertificate: string;
+  readonly destinationCaCertificate: string;
+  readonly insecurePolicy: string;
+};
+
+/**
+ * What the TLS part of a Route comes to.
+ *
+ * `valid`: `serving` is the leaf, its chain, then the caCertificate, with the key that fits the leaf (null: the Route has no
+ * certificate of its own); `destination` holds the trust anchors towards the pods; `notAfterMs` is the leaf's expiry in
+ * milliseconds since the epoch.
+ * `invalid`: `message` is for the Route's status, several errors as `[a, b]`.
+ */
+export type CheckedTls =
+  | {
+      readonly kind: 'valid';
+      readonly serving: Certificate | null;
+      readonly destination: Certificate | null;
+      readonly notAfterMs: number | null;
+    }
+  | { readonly kind: 'invalid'; readonly message: string };
+
+/** A certificate that can be served, or why there is none. */
+export type ServingCertificate =
+  | { readonly kind: 'valid'; readonly certificate: Certificate; readonly notAfterMs: number | null }
+  | { readonly kind: 'invalid'; readonly problem: string };
+
+/** One PEM block, parsed once. `problem` says why the block may not stay; a key of a refused kind has both. */
+type Block = {
+  readonly type: string;
+  readonly certificate: X509Certificate | null;
+  readonly key: KeyObject | null;
+  readonly problem: string | null;
+};
+
+/** The blocks of one field; `excess` says which limit the field goes beyond (then there are no blocks). */
+type PemField = { readonly blocks: readonly Block[]; readonly excess: string | null };
+
+type KeyPair =
+  | { readonly kind: 'fits'; readonly leaf: X509Certificate; readonly key: KeyObject }
+  | { readonly kind: 'problem'; readonly problem: string };
+
+/** The parts of a certificate that Node does not expose. */
+type SignedPart = {
+  /** Version 1 has no extensions, hence no way to say that it is an authority. */
+  readonly version1: boolean;
+  readonly issuer: Buffer;
+  readonly subject: Buffer;
+  readonly authorityKeyId: Buffer | null;
+  readonly subjectKeyId: Buffer | null;
+};
+
+// An object in the Kubernetes API is at most about 1.5 MB, and the largest public CA bundles hold some 150 certificates.
+const maxPemLength = 1_048_576;
+const maxPemBlocks = 512;
+// As in Go's crypto/x509.
+const maxSignatureChecks = 100;
+// What OpenSSL still takes at security level 1, where 1024-bit keys are allowed.
+const minRsaBits = 1024;
+const maxShownLength = 64;
+
+const redacted = {
+  certificate: 'redacted certificate data',
+  key: 'redacted key data',
+  caCertificate: 'redacted ca certificate data',
+  destinationCACertificate: 'redacted destination ca certificate data',
+} as const;
+
+type PemFieldName = keyof typeof redacted;
+
+const noCertificate = 'data does not contain any valid RSA or ECDSA certificates';
+const noPassthroughCertificates = 'passthrough termination does not support certificates';
+
+/**
+ * Checks the TLS part of a Route: the rules of Route semantics 2.3 in their order, with the reference router's messages.
+ * Never throws. Work is bounded: 1 MiB and 512 blocks a field, 100 signature checks.
+ */
+export function checkTls(fields: TlsFields): CheckedTls {
+  const errors: string[] = [];
+  checkCombination(fields, errors);
+
+  const authorities = fields.caCertificate === '' ? null : checkCaCertificate(fields.caCertificate, errors);
+  const certificate = fields.certificate === '' ? null : readPem(fields.certificate);
+  if (certificate !== null) {
+    const problem = certificateProblem(certificate, authorities);
+    if (problem !== null) errors.push(invalidPem('certificate', problem));
+  }
+  const key = readPem(fields.key);
+  const keyProblem = blockProblem(key);
+  if (keyProblem !== null) errors.push(invalidPem('key', keyProblem));
+
+  const pair = certificate === null ? null : checkPair(certificate, key, errors);
+  const destination =
+    fields.destinationCaCertificate === '' ? null : checkDestinationCa(fields.destinationCaCertificate, errors);
+
+  const chain = [...(certificate === null ? [] : certificatesIn(certificate)), ...(authorities ?? [])];
+  if (pair !== null && errors.length === 0) {
+    const problem = publicKeyProblem(chain);
+    if (problem !== null) errors.push(invalidPem('certificate', problem));
+  }
+  if (errors.length > 0) return { kind: 'invalid', message: aggregate(errors) };
+  return {
+    kind: 'valid',
+    serving: pair === null ? null : certificateOf(chain, pair.key),
+    destination: destination === null ? null : certificateOf(destination, null),
+    notAfterMs: pair === null ? null : expiryMsOf(pair.leaf),
+  };
+}
+
+/** The certificates of a CA bundle, whatever else stands in it; null when it holds none (or is over 1 MiB or 512 blocks). */
+export function authorityFromPem(pem: string): Certificate | null {
+  const certificates = certificatesIn(readPem(pem));
+  return certificates.length === 0 ? null : certificateOf(certificates, null);
+}
+
+/** The certificate in a PEM text that holds the leaf, its chain and the key, the key anywhere in it. */
+export function servingFromPem(pem: string): ServingCertificate {
+  const field = readPem(pem);
+  return servingFrom(field, field);
+}
+
+/** The certificate whose chain and key come apart, as in a `kubernetes.io/tls` Secret or a `tls.crt` and `tls.key` file. */
+export function servingFromPair(certificatePem: string, keyPem: string): ServingCertificate {
+  return servingFrom(readPem(certificatePem), readPem(keyPem));
+}
+
+/** The fingerprint of a chain and its key: SHA-256 of both, in hex. */
+export function certificateIdOf(chain: string, key: string | null): CertificateId {
+  return hash('sha256', `${chain}\0${key ?? ''}`) as CertificateId;
+}
+
+function servingFrom(certificate: PemField, key: PemField): ServingCertificate {
+  const problem = blockProblem(certificate) ?? blockProblem(key);
+  if (problem !== null) return { kind: 'invalid', problem };
+  const pair = keyPairOf(certificate.blocks.filter(isCertificate), key.blocks.filter(isPrivateKey));
+  if (pair.kind === 'problem') return { kind: 'invalid', problem: pair.problem };
+  const chain = certificatesIn(certificate);
+  const unusable = publicKeyProblem(chain);
+  if (unusable !== null) return { kind: 'invalid', problem: unusable };
+  return { kind: 'valid', certificate: certificateOf(chain, pair.key), notAfterMs: expiryMsOf(pair.leaf) };
+}
+
+// Rules 1 to 4: what goes together with the termination.
+function checkCombination(fields: TlsFields, errors: string[]): void {
+  const { termination, insecurePolicy } = fields;
+  let policies: readonly string[] = ['None', 'Allow', 'Redirect'];
+  if (termination === 'passthrough') {
+    policies = ['None', 'Redirect'];
+    if (fields.certificate !== '') errors.push(invalidPem('certificate', noPassthroughCertificates));
+    if (fields.key !== '') errors.push(invalidPem('key', noPassthroughCertificates));
+    if (fields.caCertificate !== '') errors.push(invalidPem('caCertificate', noPassthroughCertificates));
+    if (fields.destinationCaCertificate !== '') {
+      errors.push(invalidPem('destinationCACertificate', noPassthroughCertificates));
+    }
+  } else if (termination === 'edge') {
+    if (fields.destinationCaCertificate !== '') {
+      errors.push(invalidPem('destinationCACertificate', 'edge termination does not support destination certificates'));
+    }
+  } else if (termination !== 'reencrypt') {
+    errors.push(
+      `spec.tls.termination: Unsupported value: ${quoted(termination)}: supported values: "edge", "passthrough", "reencrypt"`,
+    );
+    return;
+  }
+  if (insecurePolicy !== '' && !policies.includes(insecurePolicy)) {
+    errors.push(
+      `spec.tls.insecureEdgeTerminationPolicy: Invalid value: ${quoted(insecurePolicy)}: invalid value for ` +
+        `InsecureEdgeTerminationPolicy option, acceptable values are ${policies.join(', ')}, or empty`,
+    );
+  }
+}
+
+// Rules 5, 6 and 9. A field that cannot be read leaves an empty pool, which then verifies nothing.
+function checkCaCertificate(pem: string, errors: string[]): readonly X509Certificate[] {
+  const field = readPem(pem);
+  const unreadable = parseProblem(field);
+  if (unreadable !== null) {
+    errors.push(invalidPem('caCertificate', `failed to parse CA certificate: ${unreadable}`));
+    return [];
+  }
+  const authorities = certificatesIn(field);
+  for (const problem of [blockProblem(field), signatureProblem(authorities)]) {
+    if (problem !== null) errors.push(invalidPem('caCertificate', problem));
+  }
+  return authorities;
+}
+
+// Rule 13.
+function checkDestinationCa(pem: string, errors: string[]): readonly X509Certificate[] {
+  const field = readPem(pem);
+  const unreadable = parseProblem(field);
+  if (unreadable !== null) {
+    errors.push(invalidPem('destinationCACertificate', `failed to parse destination CA certificate: ${unreadable}`));
+    return [];
+  }
+  const anchors = certificatesIn(field);
+  for (const problem of [blockProblem(field), signatureProblem(anchors)]) {
+    if (problem !== null) errors.push(invalidPem('destinationCACertificate', problem));
+  }
+  return anchors;
+}
+
+// Rules 7 and 9, then the sanitising of the field: the first problem counts.
+function certificateProblem(field: PemField, authorities: readonly X509Certificate[] | null): string | null {
+  const unreadable = parseProblem(field);
+  if (unreadable !== null) return unreadable;
+  const certificates = certificatesIn(field);
+  const weak = signatureProblem(certificates);
+  if (weak !== null) return weak;
+  const leaf = certificates[0];
+  if (authorities !== null && leaf !== undefined) {
+    const problem = issuerProblem(leaf, authorities);
+    if (problem !== null) return `error verifying certificate: ${problem}`;
+  }
+  return blockProblem(field);
+}
+
+// Rules 10 to 12. Fields that failed before are looked at as they are: the reference reports both faults.
+function checkPair(
+  certificate: PemField,
+  key: PemField,
+  errors: string[],
+): Extract<KeyPair, { readonly kind: 'fits' }> | null {
+  const keys = [...certificate.blocks.filter(isPrivateKey), ...key.blocks];
+  if (keys.length === 0) {
+    errors.push('spec.tls.key: Invalid value: "": no key specified');
+    return null;
+  }
+  const foreignKeys = keys.filter((block) => !block.type.includes('PRIVATE KEY'));
+  if (foreignKeys.length > 0)
+    errors.push(invalidPem('key', `${invalidTypes(foreignKeys)}, expecting only PRIVATE KEY`));
+
+  const chain = certificate.blocks.filter((block) => block.type === 'CERTIFICATE' || block.type === 'PUBLIC KEY');
+  const foreign = chain.filter((block) => block.type !== 'CERTIFICATE');
+  if (chain.length === 0) {
+    errors.push(invalidPem('certificate', 'the PEM content cannot be null'));
+  } else if (foreign.length > 0) {
+    errors.push(invalidPem('certificate', `${invalidTypes(foreign)}, expecting only CERTIFICATE`));
+  }
+
+  const pair = keyPairOf(chain, keys);
+  if (pair.kind === 'fits') return pair;
+  errors.push(invalidPem('key', pair.problem));
+  return null;
+}
+
+// The first certificate and the first key, in the words of Go's tls.X509KeyPair.
+function keyPairOf(chain: readonly Block[], keys: readonly Block[]): KeyPair {
+  const leafBlock = chain.find(isCertificate);
+  if (leafBlock === undefined) {
+    const problem =
+      chain.length === 0
+        ? 'tls: failed to find any PEM data in certificate input'
+        : `tls: failed to find "CERTIFICATE" PEM block in certificate input after skipping PEM blocks of the following types: [${typesOf(chain).join(' ')}]`;
+    return { kind: 'problem', problem };
+  }
+  const keyBlock = keys.find(isPrivateKey);
+  if (keyBlock === undefined) {
+    if (keys.length === 0) return { kind: 'problem', problem: 'tls: failed to find any PEM data in key input' };
+    const problem =
+      keys.length === 1 && keys[0]?.type === 'CERTIFICATE'
+        ? 'tls: found a certificate rather than a key in the PEM for the private key'
+        : `tls: failed to find PEM block with type ending in "PRIVATE KEY" in key input after skipping PEM blocks of the following types: [${typesOf(keys).join(' ')}]`;
+    return { kind: 'problem', problem };
+  }
+  const leaf = leafBlock.certificate;
+  if (leaf === null) return { kind: 'problem', problem: leafBlock.problem ?? noCertificate };
+  const { key } = keyBlock;
+  if (key === null) return { kind: 'problem', problem: 'tls: failed to parse private key' };
+  if (leaf.checkPrivateKey(key)) return { kind: 'fits', leaf, key };
+  const publicKey = publicKeyOf(leaf);
+  if (publicKey === null) return { kind: 'problem', problem: 'tls: unknown public key algorithm' };
+  return {
+    kind: 'problem',
+    problem:
+      publicKey.asymmetricKeyType === key.asymmetricKeyType
+        ? 'tls: private key does not match public key'
+        : 'tls: private key type does not match public key type',
+  };
+}
+
+// Every certificate of the pool is a root by itself, so a chain is never longer than the leaf and its issuer. Dates play no part.
+function issuerProblem(leaf: X509Certificate, pool: readonly X509Certificate[]): string | null {
+  const unknown = 'x509: certificate signed by unknown authority';
+  const wrongUsage = 'x509: certificate specifies an incompatible key usage';
+  if (pool.some((candidate) => candidate.raw.equals(leaf.raw))) return mayServe(leaf) ? null : wrongUsage;
+
+  const leafPart = signedPartOf(leaf.raw);
+  if (leafPart === null) return unknown;
+  let problem = unknown;
+  let checks = 0;
+  for (const candidate of pool) {
+    const part = signedPartOf(candidate.raw);
+    if (part === null || !part.subject.equals(leafPart.issuer)) continue;
+    if (!part.version1 && !candidate.ca) continue;
+    if (++checks > maxSignatureChecks) break;
+    const publicKey = publicKeyOf(candidate);
+    if (publicKey === null || !isSignedBy(leaf, publicKey)) continue;
+    if (mayServe(leaf) && mayServe(candidate)) return null;
+    problem = wrongUsage;
+  }
+  return problem;
+}
+
+function isSignedBy(certificate: X509Certificate, publicKey: KeyObject): boolean {
+  try {
+    return certificate.verify(publicKey);
+  } catch {
+    // Signature and key of different kinds.
+    return false;
+  }
+}
+
+// RFC 5280 section 4.2.1.12: no extended key usage means any.
+function mayServe(certificate: X509Certificate): boolean {
+  const usages: readonly string[] | undefined = certificate.keyUsage;
+  return usages === undefined || usages.includes('1.3.6.1.5.5.7.3.1') || usages.includes('2.5.29.37.0');
+}
+
+const weakSignatures: ReadonlyMap<string, { readonly digest: string; readonly keyType: string }> = new Map([
+  ['1.2.840.113549.1.1.2', { digest: 'MD2', keyType: 'rsa' }],
+  ['1.2.840.113549.1.1.4', { digest: 'MD5', keyType: 'rsa' }],
+  ['1.2.840.113549.1.1.5', { digest: 'SHA1', keyType: 'rsa' }],
+  ['1.3.14.3.2.29', { digest: 'SHA1', keyType: 'rsa' }],
+  ['1.2.840.10045.4.1', { digest: 'SHA1', keyType: 'ec' }],
+  ['1.2.840.10040.4.3', { digest: 'SHA1', keyType: 'dsa' }],
+]);
+
+// Rule 9. OpenSSL would not load such certificates; nobody checks the signature of a self-signed one.
+function signatureProblem(certificates: readonly X509Certificate[]): string | null {
+  const problems: string[] = [];
+  for (const certificate of certificates) {
+    const weak = weakSignatures.get(certificate.signatureAlgorithmOid ?? '');
+    if (weak === undefined || isSelfSigned(certificate, weak.keyType)) continue;
+    problems.push(`router does not support CA-signed certs using ${weak.digest}`);
+  }
+  return problems.length === 0 ? null : aggregate(problems);
+}
+
+function isSelfSigned(certificate: X509Certificate, signerKeyType: string): boolean {
+  const part = signedPartOf(certificate.raw);
+  if (part === null || !part.issuer.equals(part.subject)) return false;
+  const { authorityKeyId, subjectKeyId } = part;
+  if (authorityKeyId !== null && (subjectKeyId === null || !authorityKeyId.equals(subjectKeyId))) return false;
+  return publicKeyOf(certificate)?.asymmetricKeyType === signerKeyType;
+}
+
+// What no TLS library of ours would load, found here so that the Route's status says it.
+function publicKeyProblem(chain: readonly X509Certificate[]): string | null {
+  for (const certificate of chain) {
+    const publicKey = publicKeyOf(certificate);
+    if (publicKey === null) return 'router does not support the public key of a certificate';
+    const bits = publicKey.asymmetricKeyDetails?.modulusLength;
+    if (bits !== undefined && bits < minRsaBits) {
+      return `router does not support certificates with keys of less than ${minRsaBits} bits`;
+    }
+  }
+  return null;
+}
+
+function publicKeyOf(certificate: X509Certificate): KeyObject | null {
+  try {
+    return certificate.publicKey;
+  } catch {
+    return null;
+  }
+}
+
+function expiryMsOf(leaf: X509Certificate): number | null {
+  const ms = leaf.validToDate.getTime();
+  return Number.isNaN(ms) ? null : ms;
+}
+
+function certificateOf(certificates: readonly X509Certificate[], key: KeyObject | null): Certificate {
+  const chain = certificates.map((certificate) => certificate.toString()).join('');
+  // PKCS #8 is one spelling for every kind of key, and the one that OpenSSL reads three times faster than the traditional ones.
+  const keyPem = key === null ? null : key.export({ type: 'pkcs8', format: 'pem' }).toString();
+  return { id: certificateIdOf(chain, keyPem), chain, key: keyPem };
+}
+
+// --- PEM: the grammar is that of Go's encoding/pem, so that a field is cut into the same blocks ---
+
+const beginMark = '-----BEGIN ';
+const endMark = '-----END ';
+const lineMark = '-----';
+
+function readPem(text: string): PemField {
+  if (text.length > maxPemLength) return { blocks: [], excess: `PEM data is longer than ${maxPemLength} bytes` };
+  const blocks: Block[] = [];
+  let at = 0;
+  let end = -1;
+  let endLine = lineAt(text, text.length);
+  for (;;) {
+    if (!text.startsWith(beginMark, at)) {
+      const newline = text.indexOf(`\n${beginMark}`, at);
+      if (newline < 0) return { blocks, excess: null };
+      at = newline + 1;
+    }
+    const typeLine = lineAt(text, at + beginMark.length);
+    at = typeLine.next;
+    if (!typeLine.text.endsWith(lineMark)) continue;
+    const type = typeLine.text.slice(0, -lineMark.length);
+
+    let header = lineAt(text, at);
+    const hasHeaders = header.text.includes(':');
+    while (header.text.includes(':')) {
+      at = header.next;
+      header = lineAt(text, at);
+    }
+
+    // The next end mark is looked for once, not again for each of the blocks that are opened before it.
+    if (end < at) {
+      end = text.indexOf(`\n${endMark}`, at - 1) + 1;
+      if (end === 0) return { blocks, excess: null };
+      endLine = lineAt(text, end + endMark.length);
+    }
+    if (endLine.text !== type + lineMark) continue;
+    const bytes = base64Bytes(text.slice(at, end));
+    if (bytes === null) continue;
+    at = endLine.next;
+    // As Go's readers of certificates, which pass over those with headers; parameters of curves say nothing that a key does not.
+    if (type === 'EC PARAMETERS' || (type === 'CERTIFICATE' && hasHeaders)) continue;
+    if (blocks.length === maxPemBlocks) return { blocks: [], excess: `more than ${maxPemBlocks} PEM blocks` };
+    blocks.push(parseBlock(type, bytes));
+  }
+}
+
+function lineAt(text: string, at: number): { readonly text: string; readonly next: number } {
+  const newline = text.indexOf('\n', at);
+  if (newline < 0) return { text: text.slice(at).trimEnd(), next: text.length };
+  return { text: text.slice(at, newline).trimEnd(), next: newline + 1 };
+}
+
+// Two plain scans: one expression for all of it would go back and forth over long runs of blanks.
+function base64Bytes(body: string): Buffer | null {
+  if (/[^A-Za-z0-9+/=\s]/.test(body)) return null;
+  const base64 = body.replace(/\s+/g, '');
+  if (base64.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(base64)) return null;
+  return Buffer.from(base64, 'base64');
+}
+
+function parseBlock(type: string, bytes: Buffer): Block {
+  switch (type) {
+    case 'CERTIFICATE':
+      return certificateBlock(bytes);
+    case 'PRIVATE KEY':
+    case 'RSA PRIVATE KEY':
+    case 'EC PRIVATE KEY':
+    case 'ECDSA PRIVATE KEY':
+      return privateKeyBlock(type, bytes);
+    case 'PUBLIC KEY':
+    case 'RSA PUBLIC KEY':
+    case 'DSA PUBLIC KEY':
+    case 'ECDSA PUBLIC KEY':
+      return publicKeyBlock(type, bytes);
+    default:
+      return { type, certificate: null, key: null, problem: `unrecognized PEM block ${shown(type)}` };
+  }
+}
+
+function certificateBlock(bytes: Buffer): Block {
+  const type = 'CERTIFICATE';
+  try {
+    const certificate = new X509Certificate(bytes);
+    // Bytes behind the certificate would be dropped, and PEM text hidden in the DER would be read in its place.
+    if (certificate.raw.equals(bytes)) return { type, certificate, key: null, problem: null };
+  } catch {
+    // Said below.
+  }
+  return { type, certificate: null, key: null, problem: 'x509: malformed certificate' };
+}
+
+const curves: ReadonlySet<string> = new Set(['secp224r1', 'prime256v1', 'secp384r1', 'secp521r1']);
+
+function privateKeyBlock(type: string, bytes: Buffer): Block {
+  const key = privateKeyOf(type, bytes);
+  if (key === null) return { type, certificate: null, key, problem: `block ${type} is not valid` };
+  if (key.asymmetricKeyType === 'ed25519') {
+    return { type, certificate: null, key, problem: 'block private key ed25519.PrivateKey is not valid' };
+  }
+  const isKnown =
+    key.asymmetricKeyType === 'rsa' ||
+    (key.asymmetricKeyType === 'ec' && curves.has(key.asymmetricKeyDetails?.namedCurve ?? ''));
+  if (!isKnown) return { type, certificate: null, key: null, problem: `block ${type} is not valid` };
+  return { type, certificate: null, key, problem: null };
+}
+
+// The label need not tell what is inside: people rename blocks. The form that it names is tried first.
+function privateKeyOf(type: string, bytes: Buffer): KeyObject | null {
+  const forms = type === 'PRIVATE KEY' ? (['pkcs8', 'pkcs1'] as const) : (['pkcs1', 'pkcs8'] as const);
+  for (const form of forms) {
+    try {
+      return createPrivateKey({ key: bytes, format: 'der', type: form });
+    } catch {
+      // Another form, encrypted, or no key at all.
+    }
+  }
+  return null;
+}
+
+function publicKeyBlock(label: string, bytes: Buffer): Block {
+  try {
+    createPublicKey({ key: bytes, format: 'der', type: 'spki' });
+    return { type: 'PUBLIC KEY', certificate: null, key: null, problem: null };
+  } catch {
+    return { type: 'PUBLIC KEY', certificate: null, key: null, problem: `block ${label} is not valid` };
+  }
+}
+
+function isCertificate(block: Block): boolean {
+  return block.type === 'CERTIFICATE';
+}
+
+function isPrivateKey(block: Block): boolean {
+  return block.type === 'PRIVATE KEY' || block.type.endsWith(' PRIVATE KEY');
+}
+
+function certificatesIn(field: PemField): X509Certificate[] {
+  return field.blocks.flatMap((block) => block.certificate ?? []);
+}
+
+// Whether the certificates of a field can be read, other blocks left aside.
+function parseProblem(field: PemField): string | null {
+  if (field.excess !== null) return field.excess;
+  const certificates = field.blocks.filter(isCertificate);
+  if (certificates.length === 0) return noCertificate;
+  return certificates.find((block) => block.problem !== null)?.problem ?? null;
+}
+
+// Whether every block of a field may stay.
+function blockProblem(field: PemField): string | null {
+  return field.excess ?? field.blocks.find((block) => block.problem !== null)?.problem ?? null;
+}
+
+// --- DER: just enough of RFC 5280 section 4.1 for names and key identifiers ---
+
+type DerElement = { readonly tag: number; readonly start: number; readonly body: number; readonly end: number };
+
+const SEQUENCE = 0x30;
+const VERSION = 0xa0;
+const EXTENSIONS = 0xa3;
+const OCTET_STRING = 0x04;
+const KEY_IDENTIFIER = 0x80;
+const authorityKeyIdOid: Buffer = Buffer.from('0603551d23', 'hex');
+const subjectKeyIdOid: Buffer = Buffer.from('0603551d0e', 'hex');
+
+function signedPartOf(der: Buffer): SignedPart | null {
+  const certificate = derElementAt(der, 0, der.length);
+  const signed = certificate && derElementAt(der, certificate.body, certificate.end);
+  if (signed?.tag !== SEQUENCE) return null;
+  const parts = derChildren(der, signed);
+  const version1 = parts[0]?.tag !== VERSION;
+  // After the version: serial number, signature algorithm, issuer, validity, subject.
+  const issuer = parts[version1 ? 2 : 3];
+  const subject = parts[version1 ? 4 : 5];
+  if (issuer === undefined || subject === undefined) return null;
+  const extensions = parts.find((part) => part.tag === EXTENSIONS);
+  const list = extensions && derElementAt(der, extensions.body, extensions.end);
+  const authorityKey = list && extensionValue(der, list, authorityKeyIdOid);
+  const subjectKey = list && extensionValue(der, list, subjectKeyIdOid);
+  const keyIdentifier = authorityKey && derChildren(der, authorityKey).find((part) => part.tag === KEY_IDENTIFIER);
+  return {
+    version1,
+    issuer: der.subarray(issuer.start, issuer.end),
+    subject: der.subarray(subject.start, subject.end),
+    authorityKeyId: keyIdentifier ? der.subarray(keyIdentifier.body, keyIdentifier.end) : null,
+    subjectKeyId: subjectKey ? der.subarray(subjectKey.body, subjectKey.end) : null,
+  };
+}
+
+// The element inside the octet string that ends an extension.
+function extensionValue(der: Buffer, list: DerElement, oid: Buffer): DerElement | null {
+  for (const extension of derChildren(der, list)) {
+    if (!der.subarray(extension.body, extension.body + oid.length).equals(oid)) continue;
+    const value = derChildren(der, extension).at(-1);
+    return value?.tag === OCTET_STRING ? derElementAt(der, value.body, value.end) : null;
+  }
+  return null;
+}
+
+function derChildren(der: Buffer, parent: DerElement): DerElement[] {
+  const children: DerElement[] = [];
+  let at = parent.body;
+  while (at < parent.end) {
+    const child = derElementAt(der, at, parent.end);
+    if (child === null) break;
+    children.push(child);
+    at = child.end;
+  }
+  return children;
+}
+
+function derElementAt(der: Buffer, at: number, limit: number): DerElement | null {
+  if (at + 2 > limit) return null;
+  const tag = der.readUInt8(at);
+  let body = at + 2;
+  let length = der.readUInt8(at + 1);
+  if (length >= 0x80) {
+    const lengthBytes = length & 0x7f;
+    // 0: the indefinite form of BER, which DER does not know.
+    if (lengthBytes === 0 || lengthBytes > 4 || body + lengthBytes > limit) return null;
+    length = der.readUIntBE(body, lengthBytes);
+    body += lengthBytes;
+  }
+  const end = body + length;
+  return end > limit ? null : { tag, start: at, body, end };
+}
+
+// --- Messages, as Kubernetes' field errors print them ---
+
+function invalidPem(field: PemFieldName, detail: string): string {
+  return `spec.tls.${field}: Invalid value: "${redacted[field]}": ${detail}`;
+}
+
+function aggregate(messages: readonly string[]): string {
+  const distinct = [...new Set(messages)];
+  return distinct.length === 1 ? distinct.join('') : `[${distinct.join(', ')}]`;
+}
+
+function invalidTypes(blocks: readonly Block[]): string {
+  return `field contains invalid types ${typesOf(blocks).join(', ')}`;
+}
+
+function typesOf(blocks: readonly Block[]): string[] {
+  return [...new Set(blocks.map((block) => shown(block.type)))].slice(0, 8);
+}
+
+function quoted(value: string): string {
+  return JSON.stringify(value.slice(0, maxShownLength));
+}
+
+function shown(label: string): string {
+  return label.slice(0, maxShownLength).replace(/[^ -~]/g, '?');
+}

@@ -1,0 +1,114 @@
+// The objects of the cluster as the source last told them, with the indices that say what a change may concern.
+
+import type {
+  EndpointSliceManifest,
+  Manifest,
+  RouteManifest,
+  SecretManifest,
+  ServiceManifest,
+} from '../source/manifests.ts';
+import { type RouteKey, routeKey } from '../table/entries.ts';
+
+/** `namespace/name` of a Service or a Secret. */
+export type ObjectKey = string;
+
+/** What a change of one object may concern. */
+export type Concern =
+  | { readonly kind: 'route'; readonly route: RouteKey }
+  | { readonly kind: 'service'; readonly service: ObjectKey }
+  | { readonly kind: 'none' };
+
+const nothing: readonly Concern[] = [];
+
+export class ClusterState {
+  readonly routes: Map<RouteKey, RouteManifest> = new Map();
+  readonly services: Map<ObjectKey, ServiceManifest> = new Map();
+  readonly #secrets: Map<ObjectKey, SecretManifest> = new Map();
+  readonly #slices: Map<ObjectKey, EndpointSliceManifest> = new Map();
+  readonly #slicesByService: Map<ObjectKey, Map<ObjectKey, EndpointSliceManifest>> = new Map();
+  readonly #routesBySecret: Map<ObjectKey, Set<RouteKey>> = new Map();
+
+  /** Takes a new version of an object, or its end. Answers what has to be looked at anew. */
+  put(key: string, manifest: Manifest | undefined): readonly Concern[] {
+    const slash = key.indexOf('/');
+    const kind = key.slice(0, slash);
+    const name = key.slice(slash + 1);
+    switch (kind) {
+      case 'Route':
+        return this.#putRoute(name as RouteKey, manifest?.kind === 'Route' ? manifest : undefined);
+      case 'Service':
+        replace(this.services, name, manifest?.kind === 'Service' ? manifest : undefined);
+        return [{ kind: 'service', service: name }];
+      case 'EndpointSlice':
+        return this.#putSlice(name, manifest?.kind === 'EndpointSlice' ? manifest : undefined);
+      case 'Secret':
+        replace(this.#secrets, name, manifest?.kind === 'Secret' ? manifest : undefined);
+        return [...(this.#routesBySecret.get(name) ?? [])].map((route) => ({ kind: 'route', route }));
+      default:
+        return nothing;
+    }
+  }
+
+  slicesOf(service: ObjectKey): EndpointSliceManifest[] {
+    return [...(this.#slicesByService.get(service)?.values() ?? [])];
+  }
+
+  /** The Secret that a Route's `externalCertificate` names. */
+  secretOf(route: RouteManifest): SecretManifest | undefined {
+    const key = secretKeyOf(route);
+    return key === null ? undefined : this.#secrets.get(key);
+  }
+
+  #putRoute(key: RouteKey, route: RouteManifest | undefined): Concern[] {
+    const before = this.routes.get(key);
+    const oldSecret = before === undefined ? null : secretKeyOf(before);
+    const newSecret = route === undefined ? null : secretKeyOf(route);
+    if (oldSecret !== newSecret) {
+      if (oldSecret !== null) removeFrom(this.#routesBySecret, oldSecret, key);
+      if (newSecret !== null) addTo(this.#routesBySecret, newSecret, key);
+    }
+    replace(this.routes, key, route);
+    return [{ kind: 'route', route: key }];
+  }
+
+  #putSlice(key: ObjectKey, slice: EndpointSliceManifest | undefined): Concern[] {
+    const concerned = new Set<ObjectKey>();
+    for (const version of [this.#slices.get(key), slice]) {
+      if (version !== undefined && version.service !== '') concerned.add(`${version.namespace}/${version.service}`);
+    }
+    for (const service of concerned) {
+      const slices = this.#slicesByService.get(service) ?? new Map<ObjectKey, EndpointSliceManifest>();
+      const stays = slice !== undefined && `${slice.namespace}/${slice.service}` === service;
+      replace(slices, key, stays ? slice : undefined);
+      replace(this.#slicesByService, service, slices.size > 0 ? slices : undefined);
+    }
+    replace(this.#slices, key, slice);
+    return [...concerned].map((service) => ({ kind: 'service', service }));
+  }
+}
+
+/** The key under which the source tells of a Route. */
+export function keyOfRoute(route: RouteManifest): RouteKey {
+  return routeKey(route.namespace, route.name);
+}
+
+function secretKeyOf(route: RouteManifest): ObjectKey | null {
+  const name = route.tls?.externalCertificate ?? '';
+  return name === '' ? null : `${route.namespace}/${name}`;
+}
+
+function replace<K, V>(map: Map<K, V>, key: K, value: V | undefined): void {
+  if (value === undefined) map.delete(key);
+  else map.set(key, value);
+}
+
+function addTo<K, V>(map: Map<K, Set<V>>, key: K, value: V): void {
+  const set = map.get(key);
+  if (set === undefined) map.set(key, new Set([value]));
+  else set.add(value);
+}
+
+function removeFrom<K, V>(map: Map<K, Set<V>>, key: K, value: V): void {
+  const set = map.get(key);
+  if (set?.delete(value) === true && set.size === 0) map.delete(key);
+}

@@ -1,0 +1,87 @@
+// From the Routes that own a Host to its HostRule.
+
+import type { RouteManifest, WeightedService } from '../source/manifests.ts';
+import {
+  backendId,
+  type CertificateId,
+  type ForwardedPolicy,
+  type HostRule,
+  type PathRule,
+  routeKey,
+  type TlsTreatment,
+} from '../table/entries.ts';
+import type { Host } from '../table/host.ts';
+import { pathPrefix } from '../table/path.ts';
+import type { RouteTreatment } from './admission.ts';
+import type { BackendSubject } from './compile-backend.ts';
+
+/** A Route that is served, and with what. */
+export type ServedRoute = { readonly route: RouteManifest; readonly treatment: RouteTreatment & { kind: 'served' } };
+
+/** The rule of a Host; null when nobody is served there. */
+export function compileHost(host: Host, served: readonly ServedRoute[], forwarded: ForwardedPolicy): HostRule | null {
+  if (served.length === 0) return null;
+  const paths = served.map((each) => pathRuleOf(each, forwarded));
+  return { host, tls: treatmentOfHost(paths), certificate: certificateOf(served), paths: paths.sort(compareRules) };
+}
+
+function pathRuleOf({ route, treatment }: ServedRoute, forwarded: ForwardedPolicy): PathRule {
+  return {
+    route: routeKey(route.namespace, route.name),
+    path: pathPrefix(route.path),
+    termination: treatment.termination,
+    insecurePolicy: treatment.insecurePolicy,
+    backends: servicesOf(route).map((service) => ({
+      backend: backendId(route.namespace, service.name, route.targetPort),
+      weight: service.weight,
+    })),
+    upstreamTls: treatment.upstreamTls,
+    forwarded: treatment.forwarded ?? forwarded,
+  };
+}
+
+/** The Backends of a Route: its Services at the port that it names. */
+export function backendSubjectsOf(route: RouteManifest): BackendSubject[] {
+  return servicesOf(route).map((service) => ({
+    id: backendId(route.namespace, service.name, route.targetPort),
+    namespace: route.namespace,
+    service: service.name,
+    port: route.targetPort,
+  }));
+}
+
+function servicesOf(route: RouteManifest): readonly WeightedService[] {
+  return [route.to, ...route.alternateBackends];
+}
+
+/**
+ * Longest path first. An empty path and `/` on one Host are both admitted and mean the same; the larger namespace:name
+ * answers, as with the reference (Route semantics 5.2).
+ */
+function compareRules(a: PathRule, b: PathRule): number {
+  return b.path.length - a.path.length || (a.path < b.path ? 1 : a.path > b.path ? -1 : compareKeys(b.route, a.route));
+}
+
+/** As the reference sorts: by `namespace:name`. */
+function compareKeys(a: string, b: string): number {
+  const left = a.replace('/', ':');
+  const right = b.replace('/', ':');
+  return left < right ? -1 : left > right ? 1 : 0;
+}
+
+function treatmentOfHost(paths: readonly PathRule[]): TlsTreatment {
+  if (paths.some((rule) => rule.termination === 'passthrough')) return 'passthrough';
+  return paths.some((rule) => rule.termination !== 'none') ? 'terminate' : 'none';
+}
+
+/** Of several certificates on one Host, that of the larger namespace:name is served (Route semantics 5.15). */
+function certificateOf(served: readonly ServedRoute[]): CertificateId | null {
+  let chosen: ServedRoute | undefined;
+  for (const each of served) {
+    if (each.treatment.serving === null) continue;
+    const key = routeKey(each.route.namespace, each.route.name);
+    if (chosen === undefined || compareKeys(key, routeKey(chosen.route.namespace, chosen.route.name)) > 0)
+      chosen = each;
+  }
+  return chosen?.treatment.serving?.id ?? null;
+}

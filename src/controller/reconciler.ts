@@ -1,0 +1,344 @@
+// Keeps the RouteTable true to the ClusterState: changed objects make keys dirty, dirty keys are compiled, and what came out
+// differently becomes a Delta and Verdicts. Events may be folded, repeated or out of order; only the state counts.
+
+import { isDeepStrictEqual } from 'node:util';
+import type { Manifest, RouteManifest, SecretManifest } from '../source/manifests.ts';
+import type { Change, Delta, Revision } from '../table/delta.ts';
+import type {
+  Backend,
+  BackendId,
+  Certificate,
+  CertificateId,
+  ForwardedPolicy,
+  HostRule,
+  RouteKey,
+} from '../table/entries.ts';
+import { ANY_HOST, type Host } from '../table/host.ts';
+import { RouteTable } from '../table/route-table.ts';
+import { type AdmissionSettings, claimMessage, claimOf, type RouteTreatment, treatmentOf } from './admission.ts';
+import { type ClusterState, keyOfRoute, type ObjectKey } from './cluster-state.ts';
+import { type BackendSubject, compileBackend } from './compile-backend.ts';
+import { backendSubjectsOf, compileHost, type ServedRoute } from './compile-host.ts';
+import { type Claim, type Decision, HostClaims } from './host-claims.ts';
+import { rejected, sameVerdict, type Verdict } from './verdict.ts';
+
+/** Time that compiling may take of one turn of the event loop. */
+const sliceMs = 8;
+
+export type ReconcilerSettings = AdmissionSettings & {
+  readonly disableNamespaceOwnershipCheck: boolean;
+  readonly allowLoopbackEndpoints: boolean;
+  readonly forwardedHeaders: ForwardedPolicy;
+};
+
+/** A Verdict as it is kept: what it is, and since which Revision. */
+export type KnownVerdict = { readonly verdict: Verdict; readonly revision: Revision };
+
+export type VerdictChange = { readonly route: RouteManifest; readonly verdict: Verdict };
+
+/** What one step of reconciling brought about. */
+export type Outcome = { readonly delta: Delta | null; readonly verdicts: readonly VerdictChange[] };
+
+export class Reconciler {
+  readonly table: RouteTable = new RouteTable();
+  readonly verdicts: Map<RouteKey, KnownVerdict> = new Map();
+  readonly #state: ClusterState;
+  readonly #settings: ReconcilerSettings;
+  readonly #claims: HostClaims;
+  readonly #epoch: number;
+  readonly #dirtyHosts: Set<Host> = new Set();
+  readonly #dirtyServices: Set<ObjectKey> = new Set();
+  readonly #lostTo: Map<RouteKey, RouteKey> = new Map();
+  /** Who has been seen on a Host before: tells a newcomer from an old owner in messages. */
+  readonly #seenOn: Map<Host, Set<RouteKey>> = new Map();
+  /** How many HostRules name a Backend or a Certificate; with the last one the entry goes. */
+  readonly #backendUses: Map<BackendId, { subject: BackendSubject; count: number }> = new Map();
+  readonly #certificateUses: Map<CertificateId, number> = new Map();
+  readonly #backendsByService: Map<ObjectKey, Set<BackendId>> = new Map();
+  #defaultCertificate: Certificate | null = null;
+  #defaultAuthority: Certificate | null = null;
+  readonly #pendingVerdicts: Map<RouteKey, VerdictChange> = new Map();
+  /** What each version of a Route came to, with the Secret that it was judged by. */
+  readonly #treatments: WeakMap<RouteManifest, { secret: SecretManifest | undefined; treatment: RouteTreatment }> =
+    new WeakMap();
+  #counter = 0;
+
+  constructor(state: ClusterState, settings: ReconcilerSettings, epoch: number) {
+    this.#state = state;
+    this.#settings = settings;
+    this.#claims = new HostClaims(settings.disableNamespaceOwnershipCheck ? 'shared' : 'strict');
+    this.#epoch = epoch;
+  }
+
+  /** Takes a new version of an object, or its end. */
+  put(key: string, manifest: Manifest | undefined): void {
+    for (const concern of this.#state.put(key, manifest)) {
+      if (concern.kind === 'route') this.#routeChanged(concern.route);
+      else if (concern.kind === 'service') this.#dirtyServices.add(concern.service);
+    }
+  }
+
+  /** The certificate that is served where no Route has one. */
+  setDefaultCertificate(certificate: Certificate): void {
+    this.#defaultCertificate = certificate;
+    this.#dirtyHosts.add(ANY_HOST);
+  }
+
+  /** The authority for pods of re-encrypt Routes without one. Set before the first object. */
+  setDefaultAuthority(authority: Certificate | null): void {
+    this.#defaultAuthority = authority;
+  }
+
+  get dirty(): boolean {
+    return this.#dirtyHosts.size > 0 || this.#dirtyServices.size > 0 || this.#pendingVerdicts.size > 0;
+  }
+
+  get revision(): Revision {
+    return this.table.revision;
+  }
+
+  /**
+   * Compiles dirty keys for a few milliseconds. The table has taken the Delta when this returns. Verdicts belong to the
+   * table's Revision then.
+   */
+  step(): Outcome {
+    const started = performance.now();
+    const changes = new Changes();
+    for (const host of this.#dirtyHosts) {
+      this.#dirtyHosts.delete(host);
+      this.#reconcileHost(host, changes);
+      if (performance.now() - started > sliceMs) break;
+    }
+    for (const service of this.#dirtyServices) {
+      if (performance.now() - started > sliceMs) break;
+      this.#dirtyServices.delete(service);
+      for (const id of this.#backendsByService.get(service) ?? []) this.#reconcileBackend(id, changes);
+    }
+    const delta = this.#takeDelta(changes.against(this.table));
+    const verdicts: VerdictChange[] = [];
+    for (const [key, change] of this.#pendingVerdicts) {
+      if (!this.#state.routes.has(key)) continue;
+      this.verdicts.set(key, { verdict: change.verdict, revision: this.table.revision });
+      verdicts.push(change);
+    }
+    this.#pendingVerdicts.clear();
+    return { delta, verdicts };
+  }
+
+  #takeDelta(changes: readonly Change[]): Delta | null {
+    if (changes.length === 0) return null;
+    this.#counter++;
+    const delta = { from: this.table.revision, to: { epoch: this.#epoch, counter: this.#counter }, changes };
+    this.table.apply(delta);
+    return delta;
+  }
+
+  #routeChanged(key: RouteKey): void {
+    const route = this.#state.routes.get(key);
+    const claim = route === undefined ? null : claimOf(route, this.#settings);
+    const before = this.#claims.claimOf(key);
+    const made = claim !== null && !('kind' in claim) ? claim : null;
+    // A Claim that says the same keeps its place; the Host is compiled anew all the same, for the rest of the Route.
+    if (before !== undefined && made !== null && isDeepStrictEqual(before, made)) this.#dirtyHosts.add(before.host);
+    else for (const host of this.#claims.set(key, made)) this.#dirtyHosts.add(host);
+    if (before !== undefined && (made === null || made.host !== before.host)) this.#forget(key, before.host);
+    if (route === undefined) {
+      this.verdicts.delete(key);
+      this.#pendingVerdicts.delete(key);
+      this.#lostTo.delete(key);
+    } else if (claim !== null && 'kind' in claim) {
+      this.#judge(route, claim);
+    }
+  }
+
+  #forget(route: RouteKey, host: Host): void {
+    const seen = this.#seenOn.get(host);
+    if (seen?.delete(route) === true && seen.size === 0) this.#seenOn.delete(host);
+  }
+
+  #reconcileHost(host: Host, changes: Changes): void {
+    if (host === ANY_HOST) {
+      this.#replaceHost(host, this.#defaultRule(), this.#defaultCertificate, changes);
+      return;
+    }
+    const served: ServedRoute[] = [];
+    const decisions = this.#claims.decide(host);
+    for (const decision of decisions) {
+      const { claim, to } = decision;
+      const route = this.#state.routes.get(claim.route);
+      if (route === undefined) continue;
+      if (to !== null) {
+        this.#judge(route, rejected('HostAlreadyClaimed', this.#messageFor(decision, to)));
+        this.#lostTo.set(claim.route, to.route);
+        continue;
+      }
+      this.#lostTo.delete(claim.route);
+      const treatment = this.#treatmentOf(route);
+      if (treatment.kind === 'refused') {
+        this.#judge(route, treatment.verdict);
+        continue;
+      }
+      this.#judge(route, { kind: 'admitted', warnings: treatment.warnings });
+      served.push({ route, treatment });
+    }
+    if (decisions.length > 0) this.#seenOn.set(host, new Set(decisions.map(({ claim }) => claim.route)));
+    const rule = compileHost(host, served, this.#settings.forwardedHeaders);
+    this.#replaceHost(host, rule, null, changes, served);
+  }
+
+  #defaultRule(): HostRule | null {
+    if (this.#defaultCertificate === null) return null;
+    return { host: ANY_HOST, tls: 'none', certificate: this.#defaultCertificate.id, paths: [] };
+  }
+
+  #messageFor(decision: Decision, owner: Claim): string {
+    const key = decision.claim.route;
+    const known = this.verdicts.get(key)?.verdict;
+    // Still losing to the same Route: what was said stands, whatever has happened since.
+    const standing = this.#lostTo.get(key) === owner.route && known?.kind === 'rejected';
+    if (standing && known.reason === 'HostAlreadyClaimed') return known.message;
+    return claimMessage(decision, owner, this.#settings.allowWildcardRoutes, {
+      wasAdmitted: known?.kind === 'admitted',
+      ownerIsNew: this.#seenOn.get(decision.claim.host)?.has(owner.route) !== true,
+    });
+  }
+
+  #judge(route: RouteManifest, verdict: Verdict): void {
+    const key = keyOfRoute(route);
+    if (sameVerdict(this.verdicts.get(key)?.verdict, verdict)) this.#pendingVerdicts.delete(key);
+    else this.#pendingVerdicts.set(key, { route, verdict });
+  }
+
+  #treatmentOf(route: RouteManifest): RouteTreatment {
+    const secret = this.#state.secretOf(route);
+    const known = this.#treatments.get(route);
+    if (known !== undefined && known.secret === secret) return known.treatment;
+    const treatment = treatmentOf(route, secret, this.#defaultAuthority, this.#settings);
+    this.#treatments.set(route, { secret, treatment });
+    return treatment;
+  }
+
+  /** Puts a HostRule in place, and with it what it newly names; takes out what nobody names any more. */
+  #replaceHost(
+    host: Host,
+    rule: HostRule | null,
+    defaultCertificate: Certificate | null,
+    changes: Changes,
+    served: readonly ServedRoute[] = [],
+  ): void {
+    const before = this.table.hosts.get(host) ?? null;
+    if (isDeepStrictEqual(before, rule)) return;
+    const certificates = certificatesOf(served, defaultCertificate);
+    for (const { route } of served) {
+      for (const subject of backendSubjectsOf(route)) this.#useBackend(subject, changes);
+    }
+    for (const id of certificateIdsOf(rule)) this.#useCertificate(id, certificates, changes);
+    changes.host(host, rule);
+    for (const path of before?.paths ?? []) {
+      for (const { backend } of path.backends) this.#releaseBackend(backend, changes);
+    }
+    for (const id of certificateIdsOf(before)) this.#releaseCertificate(id, changes);
+  }
+
+  #useBackend(subject: BackendSubject, changes: Changes): void {
+    const use = this.#backendUses.get(subject.id);
+    if (use !== undefined) {
+      use.count++;
+      return;
+    }
+    this.#backendUses.set(subject.id, { subject, count: 1 });
+    const key = `${subject.namespace}/${subject.service}`;
+    const ids = this.#backendsByService.get(key) ?? new Set<BackendId>();
+    this.#backendsByService.set(key, ids.add(subject.id));
+    this.#reconcileBackend(subject.id, changes);
+  }
+
+  #releaseBackend(id: BackendId, changes: Changes): void {
+    const use = this.#backendUses.get(id);
+    if (use === undefined || --use.count > 0) return;
+    this.#backendUses.delete(id);
+    const key = `${use.subject.namespace}/${use.subject.service}`;
+    const ids = this.#backendsByService.get(key);
+    if (ids?.delete(id) === true && ids.size === 0) this.#backendsByService.delete(key);
+    changes.backend(id, null);
+  }
+
+  #reconcileBackend(id: BackendId, changes: Changes): void {
+    const use = this.#backendUses.get(id);
+    if (use === undefined) return;
+    const { namespace, service } = use.subject;
+    const slices = this.#state.slicesOf(`${namespace}/${service}`);
+    changes.backend(id, compileBackend(use.subject, slices, this.#settings.allowLoopbackEndpoints));
+  }
+
+  #useCertificate(id: CertificateId, known: ReadonlyMap<CertificateId, Certificate>, changes: Changes): void {
+    const count = this.#certificateUses.get(id) ?? 0;
+    this.#certificateUses.set(id, count + 1);
+    const certificate = known.get(id);
+    if (count === 0 && certificate !== undefined) changes.certificate(id, certificate);
+  }
+
+  #releaseCertificate(id: CertificateId, changes: Changes): void {
+    const count = (this.#certificateUses.get(id) ?? 0) - 1;
+    if (count > 0) {
+      this.#certificateUses.set(id, count);
+    } else {
+      this.#certificateUses.delete(id);
+      changes.certificate(id, null);
+    }
+  }
+}
+
+/** The Changes of one step: of several for one key only the last counts. */
+class Changes {
+  readonly #hosts: Map<Host, HostRule | null> = new Map();
+  readonly #backends: Map<BackendId, Backend | null> = new Map();
+  readonly #certificates: Map<CertificateId, Certificate | null> = new Map();
+
+  host(key: Host, entry: HostRule | null): void {
+    this.#hosts.set(key, entry);
+  }
+
+  backend(key: BackendId, entry: Backend | null): void {
+    this.#backends.set(key, entry);
+  }
+
+  certificate(key: CertificateId, entry: Certificate | null): void {
+    this.#certificates.set(key, entry);
+  }
+
+  /** Those that make a difference: what is released and taken up again in one step does not. */
+  against(table: RouteTable): Change[] {
+    const all: Change[] = [];
+    for (const [key, entry] of this.#certificates) {
+      if (table.certificates.has(key) !== (entry !== null)) all.push({ kind: 'certificate', key, entry });
+    }
+    for (const [key, entry] of this.#backends) {
+      if (!isDeepStrictEqual(table.backends.get(key) ?? null, entry)) all.push({ kind: 'backend', key, entry });
+    }
+    for (const [key, entry] of this.#hosts) all.push({ kind: 'host', key, entry });
+    return all;
+  }
+}
+
+function certificatesOf(
+  served: readonly ServedRoute[],
+  defaultCertificate: Certificate | null,
+): Map<CertificateId, Certificate> {
+  const certificates = new Map<CertificateId, Certificate>();
+  for (const { treatment } of served) {
+    for (const certificate of [treatment.serving, treatment.destination]) {
+      if (certificate !== null) certificates.set(certificate.id, certificate);
+    }
+  }
+  if (defaultCertificate !== null) certificates.set(defaultCertificate.id, defaultCertificate);
+  return certificates;
+}
+
+function certificateIdsOf(rule: HostRule | null): Set<CertificateId> {
+  const ids = new Set<CertificateId>();
+  if (rule === null) return ids;
+  if (rule.certificate !== null) ids.add(rule.certificate);
+  for (const { upstreamTls } of rule.paths) if (upstreamTls?.authority != null) ids.add(upstreamTls.authority);
+  return ids;
+}

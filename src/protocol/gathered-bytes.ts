@@ -1,0 +1,49 @@
+// Bytes of one message that come in pieces. Grows by doubling, so that a peer who sends one byte at a time costs what it
+// sends, not its square.
+
+const firstCapacity = 2048;
+const nothing = Buffer.alloc(0);
+
+/** What has come so far of something that is not whole yet. The owner bounds it. */
+export class GatheredBytes {
+  #bytes: Buffer | null = null;
+  #length = 0;
+  #owned = false;
+
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Adds a piece and answers all that has come so far; a first piece is answered as it is, without a copy. */
+  append(piece: Buffer): Buffer {
+    const held = this.#bytes;
+    if (held === null) {
+      this.#bytes = piece;
+      this.#length = piece.length;
+      this.#owned = false;
+      return piece;
+    }
+    const length = this.#length + piece.length;
+    let target = held;
+    if (!this.#owned || length > held.length) {
+      let capacity = firstCapacity;
+      while (capacity < length) capacity *= 2;
+      target = Buffer.allocUnsafeSlow(capacity);
+      held.copy(target, 0, 0, this.#length);
+      this.#bytes = target;
+      this.#owned = true;
+    }
+    piece.copy(target, this.#length);
+    this.#length = length;
+    return target.subarray(0, length);
+  }
+
+  /** Forgets everything and answers what was there. */
+  take(): Buffer {
+    const bytes = this.#bytes ?? nothing;
+    const length = this.#length;
+    this.#bytes = null;
+    this.#length = 0;
+    return bytes.length === length ? bytes : bytes.subarray(0, length);
+  }
+}

@@ -1,0 +1,37 @@
+// Why a Session ended. One closed list; logs and metrics use these words, and a word never changes its meaning.
+
+export type Side = 'downstream' | 'upstream' | 'router';
+
+/** Every reason, with the side that it lies on. */
+export const endReasons = {
+  /** The client closed, and nothing of its was under way. */
+  'client-closed': 'downstream',
+  /** The client went away while a request or a tunnel of its was under way. */
+  'client-aborted': 'downstream',
+  /** Nothing came for the keep-alive time between two requests. */
+  'client-idle': 'downstream',
+  /** The client stopped sending, or reading, in the middle of something. */
+  'client-timeout': 'downstream',
+  /** A request was refused as malformed or beyond a limit. */
+  'request-refused': 'downstream',
+  'not-tls': 'downstream',
+  'hello-timeout': 'downstream',
+  'handshake-failed': 'downstream',
+  'handshake-timeout': 'downstream',
+  /** An answer said `Connection: close`, and has been sent. */
+  'answered-and-closed': 'router',
+  'connection-limit': 'router',
+  draining: 'router',
+  'no-certificate': 'router',
+  'no-endpoint': 'router',
+  'connect-failed': 'upstream',
+  /** The upstream broke off in the middle of an answer. */
+  'upstream-truncated': 'upstream',
+  'upstream-timeout': 'upstream',
+  /** A tunnel ended in order, both ways. */
+  'tunnel-closed': 'upstream',
+  'tunnel-idle': 'router',
+} as const;
+endReasons satisfies Record<string, Side>;
+
+export type EndReason = keyof typeof endReasons;

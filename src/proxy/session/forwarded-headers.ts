@@ -1,0 +1,56 @@
+// What the router tells the pod about the client (Route semantics 5.5): lines of its own after the client's, or in their
+// place, as the policy says. Everything that a connection decides is rendered once a connection.
+
+import type { RequestHead } from '../../protocol/http-head.ts';
+import { Field } from '../../protocol/http-syntax.ts';
+import type { ForwardedPolicy, Scheme } from '../../table/entries.ts';
+
+const allFields =
+  (1 << Field.forwarded) |
+  (1 << Field.xForwardedFor) |
+  (1 << Field.xForwardedHost) |
+  (1 << Field.xForwardedPort) |
+  (1 << Field.xForwardedProto) |
+  (1 << Field.xForwardedProtoVersion);
+
+export class ForwardedHeaders {
+  readonly #portLine: string;
+  readonly #protoLine: string;
+  readonly #portAndProto: string;
+  readonly #forNode: string;
+  readonly #proto: string;
+  readonly #forLine: string;
+
+  /** `client`: address without port. `port`: as clients see it. */
+  constructor(client: string, scheme: Scheme, port: number) {
+    this.#portLine = `X-Forwarded-Port: ${port}\r\n`;
+    this.#protoLine = `X-Forwarded-Proto: ${scheme}\r\n`;
+    this.#portAndProto = this.#portLine + this.#protoLine;
+    // RFC 7239 6: an IPv6 node is bracketed and quoted.
+    this.#forNode = client.includes(':') ? `"[${client}]"` : client;
+    this.#proto = scheme;
+    this.#forLine = `X-Forwarded-For: ${client}\r\n`;
+  }
+
+  /** Fields of the client's that the policy takes out, as a mask. */
+  dropMask(policy: ForwardedPolicy): number {
+    return policy === 'replace' ? allFields : 0;
+  }
+
+  /** The lines that the policy puts in. */
+  lines(policy: ForwardedPolicy, head: RequestHead): string {
+    if (policy === 'never') return '';
+    const host = head.authority;
+    const hostLine = host === '' ? '' : `X-Forwarded-Host: ${host}\r\n`;
+    const forwardedHost = host === '' ? '' : `;host=${host}`;
+    const forwarded = `Forwarded: for=${this.#forNode}${forwardedHost};proto=${this.#proto}\r\n`;
+    if (policy !== 'if-none') return hostLine + this.#portAndProto + forwarded + this.#forLine;
+    return (
+      (head.has(Field.xForwardedHost) ? '' : hostLine) +
+      (head.has(Field.xForwardedPort) ? '' : this.#portLine) +
+      (head.has(Field.xForwardedProto) ? '' : this.#protoLine) +
+      (head.has(Field.forwarded) ? '' : forwarded) +
+      (head.has(Field.xForwardedFor) ? '' : this.#forLine)
+    );
+  }
+}

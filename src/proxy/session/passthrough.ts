@@ -1,0 +1,167 @@
+// A TLS connection that the router does not open: by its SNI to a pod, bytes untouched, the peeked ones first.
+
+import type { Socket } from 'node:net';
+import type { PathRule } from '../../table/entries.ts';
+import type { ProxyContext } from '../context.ts';
+import type { EndReason } from '../end-reason.ts';
+import { Splice } from '../splice.ts';
+import type { Pick } from '../upstream/balancer.ts';
+import type { ConnectFailure, UpstreamConnection, UpstreamUser } from '../upstream/upstream-connection.ts';
+
+/** Endpoints that are tried before the client is let down. */
+const maxRetries = 3;
+
+export class Passthrough implements UpstreamUser {
+  readonly #context: ProxyContext;
+  readonly #socket: Socket;
+  readonly #rule: PathRule;
+  readonly #client: string;
+  readonly #serverName: string;
+  readonly #hello: Buffer;
+  readonly #onEnd: (reason: EndReason) => void;
+  readonly #startedMs: number = performance.now();
+  #connectedMs = 0;
+  #tried: string[] = [];
+  #pick: Pick | null = null;
+  #upstream: UpstreamConnection | null = null;
+  #splice: Splice | null = null;
+  #clientEnded = false;
+  #over = false;
+
+  /** Takes over a paused socket from which `hello` has been read. `onEnd` is called exactly once. */
+  constructor(
+    context: ProxyContext,
+    socket: Socket,
+    rule: PathRule,
+    client: string,
+    serverName: string,
+    hello: Buffer,
+    onEnd: (reason: EndReason) => void,
+  ) {
+    this.#context = context;
+    this.#socket = socket;
+    this.#rule = rule;
+    this.#client = client;
+    this.#serverName = serverName;
+    this.#hello = hello;
+    this.#onEnd = onEnd;
+    socket.on('data', (chunk: Buffer) => this.#splice?.onClientData(chunk));
+    socket.on('drain', () => this.#splice?.onClientDrain());
+    socket.on('end', () => {
+      this.#clientEnded = true;
+      this.#splice?.onClientEnd();
+    });
+    socket.on('error', () => {
+      // 'close' follows and ends the Session.
+    });
+    socket.on('close', () => {
+      if (this.#splice === null) this.#end('client-aborted');
+      else this.#splice.onClientClose();
+    });
+    // Bound the peeked bytes: nothing more is read until there is somebody to read it for.
+    socket.pause();
+    this.#dial(null);
+  }
+
+  /** Ends at once. */
+  destroy(reason: EndReason): void {
+    if (this.#splice === null) this.#end(reason);
+    else this.#splice.destroy(reason);
+  }
+
+  #dial(failure: ConnectFailure | null): void {
+    const pick = this.#context.balancer.pick(this.#rule, this.#context.table(), this.#tried);
+    if (pick === null) {
+      this.#end(failure === null ? 'no-endpoint' : 'connect-failed');
+      return;
+    }
+    this.#pick = pick;
+    this.#upstream = this.#context.connector.dialRaw(pick, this);
+  }
+
+  onUpstreamConnected(): void {
+    const upstream = this.#upstream;
+    if (upstream === null) return;
+    this.#context.connector.countDial(null);
+    this.#connectedMs = performance.now();
+    const { settings, deadlines, counters } = this.#context;
+    const splice = new Splice(
+      this.#socket,
+      upstream,
+      {
+        idleMs: settings.tunnelTimeoutMs,
+        clientFinMs: settings.clientFinTimeoutMs,
+        upstreamFinMs: settings.serverFinTimeoutMs,
+      },
+      deadlines,
+      counters,
+      (reason) => this.#end(reason),
+    );
+    this.#splice = splice;
+    splice.onClientData(this.#hello);
+    if (this.#clientEnded) splice.onClientEnd();
+  }
+
+  onUpstreamConnectFailed(failure: ConnectFailure): void {
+    this.#context.connector.countDial(failure);
+    this.#upstream = null;
+    if (this.#pick !== null) this.#tried.push(this.#pick.endpoint.authority);
+    if (this.#tried.length > maxRetries) {
+      this.#end('connect-failed');
+      return;
+    }
+    this.#context.metrics.series('headgate_upstream_retries_total', failure).value++;
+    this.#dial(failure);
+  }
+
+  onUpstreamData(): void {}
+
+  onUpstreamDrain(): void {}
+
+  onUpstreamEnd(): void {}
+
+  onUpstreamClose(): void {
+    this.#end('connect-failed');
+  }
+
+  #end(reason: EndReason): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#upstream?.destroy();
+    this.#socket.destroy();
+    const { metrics, answers, accessLog } = this.#context;
+    metrics.series('headgate_passthrough_connections_total', reason).value++;
+    const endpoint = this.#pick?.endpoint.authority ?? null;
+    if (reason === 'no-endpoint' || reason === 'connect-failed') {
+      // The client sees its handshake cut: only the log can say why.
+      answers.record(0, reason, {
+        route: this.#rule.route,
+        host: this.#serverName,
+        path: '',
+        client: this.#client,
+        endpoint,
+        detail: 'passthrough',
+      });
+    }
+    if (accessLog?.sampled() === true) {
+      accessLog.write({
+        client: this.#client,
+        scheme: 'tls',
+        method: null,
+        host: this.#serverName,
+        target: null,
+        status: null,
+        route: this.#rule.route,
+        endpoint,
+        connectMs: this.#connectedMs === 0 ? null : this.#connectedMs - this.#startedMs,
+        firstByteMs: null,
+        totalMs: performance.now() - this.#startedMs,
+        receivedBytes: this.#splice?.received ?? 0,
+        sentBytes: this.#splice?.sent ?? 0,
+        retries: this.#tried.length,
+        end: reason,
+      });
+    }
+    this.#onEnd(reason);
+  }
+}

@@ -1,0 +1,182 @@
+// One client connection, from accept to close. On the TLS port: gather the ClientHello, ask the table, hand the socket to
+// passthrough or to TLS and HTTP. On the plain port: HTTP from the start. Ends exactly once, with one EndReason.
+
+import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import { maxHelloBytes, readClientHello } from '../../protocol/client-hello.ts';
+import { GatheredBytes } from '../../protocol/gathered-bytes.ts';
+import { parseHost } from '../../table/host.ts';
+import type { ProxyContext } from '../context.ts';
+import type { DeadlineOwner, DeadlineSlot } from '../deadlines.ts';
+import type { EndReason } from '../end-reason.ts';
+import { type HeadReaders, HttpExchanges } from './exchange.ts';
+import { ForwardedHeaders } from './forwarded-headers.ts';
+import { Passthrough } from './passthrough.ts';
+import type { HandshakeUser, TlsTerminator } from './tls.ts';
+
+/** Five bytes of record header for each of the records that a hello may be split into. */
+const maxPeekBytes = maxHelloBytes + 32 * 5;
+
+export type ListenerName = 'http' | 'https';
+
+export class Session implements DeadlineOwner, HandshakeUser {
+  readonly #context: ProxyContext;
+  readonly #readers: HeadReaders;
+  readonly #socket: Socket;
+  readonly #client: string;
+  readonly #onEnd: (session: Session, reason: EndReason) => void;
+  readonly #terminator: TlsTerminator;
+  #peek: GatheredBytes | null = null;
+  #needBytes = 0;
+  #slot: DeadlineSlot | null = null;
+  #stage: HttpExchanges | Passthrough | null = null;
+  #handshaking = false;
+  #over = false;
+  readonly #onPeeked = (chunk: Buffer): void => this.#peeked(chunk);
+  readonly #onPeekEnd = (): void => this.#end('not-tls');
+  readonly #onRawClose = (): void => this.#end(this.#handshaking ? 'handshake-failed' : 'client-closed');
+
+  /** `onEnd` is called exactly once. */
+  constructor(
+    context: ProxyContext,
+    readers: HeadReaders,
+    terminator: TlsTerminator,
+    listener: ListenerName,
+    socket: Socket,
+    onEnd: (session: Session, reason: EndReason) => void,
+  ) {
+    this.#context = context;
+    this.#readers = readers;
+    this.#terminator = terminator;
+    this.#socket = socket;
+    this.#client = clientAddress(socket);
+    this.#onEnd = onEnd;
+    if (listener === 'http') this.#startHttp(socket, 'http');
+    else this.#startPeek();
+  }
+
+  /** For how long nothing has been under way on it, in ms; 0 if something is. */
+  idleForMs(): number {
+    return this.#stage instanceof HttpExchanges ? this.#stage.idleForMs() : 0;
+  }
+
+  /** Ends an idle connection in order. */
+  closeIdle(): void {
+    if (this.#stage instanceof HttpExchanges) this.#stage.closeIdle();
+  }
+
+  /** Ends at once, whatever is under way. */
+  destroy(reason: EndReason): void {
+    if (this.#stage === null) this.#end(reason);
+    else this.#stage.destroy(reason);
+  }
+
+  onDeadline(): void {
+    this.#end(this.#handshaking ? 'handshake-timeout' : 'hello-timeout');
+  }
+
+  onSecure(socket: TLSSocket): void {
+    if (this.#over) {
+      socket.destroy();
+      return;
+    }
+    this.#handshaking = false;
+    this.#releaseSlot();
+    this.#socket.removeListener('close', this.#onRawClose);
+    this.#startHttp(socket, 'https');
+  }
+
+  onHandshakeFailed(code: string): void {
+    this.#context.log.debug({ client: this.#client, code }, 'TLS handshake failed');
+    this.#end('handshake-failed');
+  }
+
+  #startHttp(socket: Socket, scheme: 'http' | 'https'): void {
+    const { settings } = this.#context;
+    const port = scheme === 'http' ? settings.publicHttpPort : settings.publicHttpsPort;
+    const forwarded = new ForwardedHeaders(this.#client, scheme, port);
+    this.#stage = new HttpExchanges(this.#context, this.#readers, socket, scheme, this.#client, forwarded, (reason) =>
+      this.#end(reason),
+    );
+  }
+
+  #startPeek(): void {
+    const { deadlines, settings } = this.#context;
+    this.#peek = new GatheredBytes();
+    this.#slot = deadlines.claim(this);
+    deadlines.set(this.#slot, settings.inspectDelayMs);
+    this.#socket.on('data', this.#onPeeked);
+    this.#socket.on('end', this.#onPeekEnd);
+    this.#socket.on('close', this.#onRawClose);
+    this.#socket.on('error', ignoreError);
+  }
+
+  #peeked(chunk: Buffer): void {
+    const peek = this.#peek;
+    if (peek === null) return;
+    const bytes = peek.append(chunk);
+    if (bytes.length < this.#needBytes) return;
+    const hello = readClientHello(bytes);
+    if (hello.kind === 'incomplete' && bytes.length < maxPeekBytes) {
+      this.#needBytes = hello.needBytes;
+      return;
+    }
+    if (hello.kind !== 'hello') {
+      this.#end('not-tls');
+      return;
+    }
+    this.#socket.pause();
+    this.#socket.removeListener('data', this.#onPeeked);
+    this.#socket.removeListener('end', this.#onPeekEnd);
+    this.#peek = null;
+    const host = hello.serverName === undefined ? undefined : parseHost(hello.serverName);
+    const match = this.#context.table().matchTls(host);
+    if (match.kind === 'passthrough') {
+      this.#releaseSlot();
+      this.#socket.removeListener('close', this.#onRawClose);
+      this.#stage = new Passthrough(
+        this.#context,
+        this.#socket,
+        match.rule,
+        this.#client,
+        hello.serverName ?? '',
+        bytes,
+        (reason) => this.#end(reason),
+      );
+      return;
+    }
+    if (match.certificate === null) {
+      this.#end('no-certificate');
+      return;
+    }
+    this.#handshaking = true;
+    if (this.#slot !== null) this.#context.deadlines.set(this.#slot, this.#context.settings.headTimeoutMs);
+    this.#socket.unshift(bytes);
+    this.#terminator.secure(this.#socket, this);
+  }
+
+  #releaseSlot(): void {
+    if (this.#slot === null) return;
+    this.#context.deadlines.release(this.#slot);
+    this.#slot = null;
+  }
+
+  #end(reason: EndReason): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#releaseSlot();
+    if (this.#stage === null) this.#socket.destroy();
+    this.#context.counters.ended(reason);
+    this.#onEnd(this, reason);
+  }
+}
+
+function ignoreError(): void {
+  // 'close' follows and ends the Session.
+}
+
+/** The peer's address; an IPv4 client of a dual-stack socket is an IPv4 client. */
+function clientAddress(socket: Socket): string {
+  const address = socket.remoteAddress ?? '';
+  return address.startsWith('::ffff:') ? address.slice('::ffff:'.length) : address;
+}

@@ -1,0 +1,139 @@
+// Bytes both ways between two sockets, untouched: back-pressure, half-close, one idle deadline for both directions.
+
+import type { Socket } from 'node:net';
+import type { Series } from '../telemetry/metrics.ts';
+import type { DeadlineOwner, DeadlineSlot, Deadlines } from './deadlines.ts';
+import type { EndReason } from './end-reason.ts';
+import type { UpstreamConnection, UpstreamUser } from './upstream/upstream-connection.ts';
+
+export type SpliceTimeouts = {
+  /** Nothing moved in either direction for so long. */
+  readonly idleMs: number;
+  /** The same, once one side has closed: the reference's client-fin and server-fin (Route semantics 4.4). */
+  readonly clientFinMs: number;
+  readonly upstreamFinMs: number;
+};
+
+/** What a splice reports to: totals of bytes by direction. */
+export type SpliceCounters = { readonly received: Series; readonly sent: Series };
+
+/**
+ * Joins a client and an upstream until both directions have ended. Whoever owns the client's socket hands its events in;
+ * those of the upstream come by themselves.
+ */
+export class Splice implements DeadlineOwner, UpstreamUser {
+  /** Bytes from the client, and to it. */
+  received = 0;
+  sent = 0;
+  readonly #client: Socket;
+  readonly #upstream: UpstreamConnection;
+  readonly #timeouts: SpliceTimeouts;
+  readonly #deadlines: Deadlines;
+  readonly #slot: DeadlineSlot;
+  readonly #counters: SpliceCounters;
+  readonly #onEnd: (reason: EndReason) => void;
+  #idleMs: number;
+  #over = false;
+  #clientEnded = false;
+  #upstreamEnded = false;
+  #upstreamGone = false;
+
+  constructor(
+    client: Socket,
+    upstream: UpstreamConnection,
+    timeouts: SpliceTimeouts,
+    deadlines: Deadlines,
+    counters: SpliceCounters,
+    onEnd: (reason: EndReason) => void,
+  ) {
+    this.#client = client;
+    this.#upstream = upstream;
+    this.#timeouts = timeouts;
+    this.#deadlines = deadlines;
+    this.#slot = deadlines.claim(this);
+    this.#counters = counters;
+    this.#onEnd = onEnd;
+    this.#idleMs = timeouts.idleMs;
+    upstream.use(this);
+    deadlines.set(this.#slot, this.#idleMs);
+    client.resume();
+    upstream.socket.resume();
+  }
+
+  onDeadline(): void {
+    this.destroy('tunnel-idle');
+  }
+
+  onClientData(chunk: Buffer): void {
+    this.received += chunk.length;
+    this.#counters.received.value += chunk.length;
+    this.#deadlines.set(this.#slot, this.#idleMs);
+    if (!this.#upstream.socket.write(chunk)) this.#client.pause();
+  }
+
+  onClientDrain(): void {
+    this.#deadlines.set(this.#slot, this.#idleMs);
+    this.#upstream.socket.resume();
+  }
+
+  onClientEnd(): void {
+    this.#clientEnded = true;
+    this.#upstream.socket.end();
+    this.#shorten(this.#timeouts.clientFinMs);
+  }
+
+  /** The client's socket is gone, in order or not. */
+  onClientClose(): void {
+    this.#closed('client-aborted');
+  }
+
+  onUpstreamConnected(): void {}
+
+  onUpstreamConnectFailed(): void {}
+
+  onUpstreamData(chunk: Buffer): void {
+    this.sent += chunk.length;
+    this.#counters.sent.value += chunk.length;
+    this.#deadlines.set(this.#slot, this.#idleMs);
+    if (!this.#client.write(chunk)) this.#upstream.socket.pause();
+  }
+
+  onUpstreamDrain(): void {
+    this.#deadlines.set(this.#slot, this.#idleMs);
+    this.#client.resume();
+  }
+
+  onUpstreamEnd(): void {
+    this.#upstreamEnded = true;
+    this.#client.end();
+    this.#shorten(this.#timeouts.upstreamFinMs);
+  }
+
+  onUpstreamClose(): void {
+    this.#upstreamGone = true;
+    this.#closed('upstream-truncated');
+  }
+
+  /** Cuts both sides. Only the first reason counts. */
+  destroy(reason: EndReason): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#deadlines.release(this.#slot);
+    this.#upstream.destroy();
+    this.#client.destroy();
+    this.#onEnd(reason);
+  }
+
+  #shorten(finMs: number): void {
+    if (this.#over) return;
+    this.#idleMs = Math.min(this.#idleMs, finMs);
+    this.#deadlines.set(this.#slot, this.#idleMs);
+  }
+
+  #closed(reason: EndReason): void {
+    const inOrder = this.#clientEnded && this.#upstreamEnded;
+    // Both directions have ended, but the last bytes may still be on their way out of the other socket.
+    if (inOrder && !(this.#client.destroyed && this.#upstreamGone)) return;
+    this.destroy(inOrder ? 'tunnel-closed' : reason);
+  }
+}

@@ -1,0 +1,176 @@
+// One connection to an Endpoint: dialled, used by one exchange or tunnel at a time, pooled in between.
+
+import { connect as connectTcp, isIP, type Socket } from 'node:net';
+import { connect as connectTls, type SecureContext, type TLSSocket } from 'node:tls';
+import type { Endpoint } from '../../table/entries.ts';
+
+/** Who uses a connection. Calls come one at a time and never from within a method of the connection. */
+export interface UpstreamUser {
+  onUpstreamConnected(): void;
+  onUpstreamConnectFailed(failure: ConnectFailure): void;
+  onUpstreamData(chunk: Buffer): void;
+  /** What was written has left; more may be. */
+  onUpstreamDrain(): void;
+  /** The Endpoint sends no more. */
+  onUpstreamEnd(): void;
+  /** The connection is gone. `reset`: it was broken rather than closed. */
+  onUpstreamClose(reset: boolean): void;
+}
+
+export type ConnectFailure = 'refused' | 'timeout' | 'unreachable' | 'tls-failed' | 'limit';
+
+/** How to speak TLS to an Endpoint; null name: whatever name the certificate carries. */
+export type DialTls = {
+  readonly context: SecureContext;
+  readonly serverName: string;
+  readonly verify: boolean;
+  readonly verifyName: string | null;
+  /** Session of an earlier connection under the same key. */
+  readonly session: Buffer | null;
+  readonly onSession: (session: Buffer) => void;
+};
+
+export class UpstreamConnection {
+  readonly endpoint: Endpoint;
+  /** Under which it may be shared: the authority, and for TLS everything that the handshake was decided by. */
+  readonly key: string;
+  readonly socket: Socket | TLSSocket;
+  /** Requests that were sent over it. */
+  uses = 0;
+  /** When it became idle, in ms of `performance.now()`. */
+  idleSinceMs = 0;
+  /** Until when it may be used again. */
+  idleUntilMs = 0;
+  #user: UpstreamUser | null;
+  #state: 'dialling' | 'open' | 'gone' = 'dialling';
+  #dialTimer: NodeJS.Timeout | null;
+
+  constructor(endpoint: Endpoint, key: string, tls: DialTls | null, connectTimeoutMs: number, user: UpstreamUser) {
+    this.endpoint = endpoint;
+    this.key = key;
+    this.#user = user;
+    this.#dialTimer = setTimeout(() => this.#dialFailed('timeout'), connectTimeoutMs);
+    const target = { host: endpoint.address, port: endpoint.port, noDelay: true, allowHalfOpen: true };
+    if (tls === null) {
+      this.socket = connectTcp(target);
+      this.socket.once('connect', () => this.#opened());
+    } else {
+      const { context, serverName, verify, verifyName, session, onSession } = tls;
+      const socket = connectTls({
+        ...target,
+        secureContext: context,
+        ALPNProtocols: ['http/1.1'],
+        rejectUnauthorized: verify,
+        ...(isIP(serverName) === 0 && serverName !== '' ? { servername: serverName } : {}),
+        ...(session === null ? {} : { session }),
+        checkServerIdentity: (_host, certificate) => {
+          if (verifyName === null) return undefined;
+          const names = (certificate.subjectaltname ?? '').split(', ');
+          if (names.some((name) => name.toLowerCase() === `dns:${verifyName}`)) return undefined;
+          return new Error(`the pod's certificate does not name ${verifyName}`);
+        },
+      });
+      socket.once('secureConnect', () => this.#opened());
+      socket.on('session', onSession);
+      this.socket = socket;
+    }
+    this.socket.on('data', (chunk: Buffer) => this.#received(chunk));
+    this.socket.on('drain', () => this.#user?.onUpstreamDrain());
+    this.socket.on('end', () => this.#ended());
+    this.socket.on('error', (error: NodeJS.ErrnoException) => this.#failed(error));
+    this.socket.on('close', () => this.#closed(false));
+  }
+
+  /** Hands the connection to its next user. */
+  use(user: UpstreamUser): void {
+    this.#user = user;
+  }
+
+  /** Nobody uses it; whatever comes now ends it. */
+  idle(): void {
+    this.#user = null;
+  }
+
+  /** Ends it at once; its user hears no more of it. */
+  destroy(): void {
+    this.#user = null;
+    this.#state = 'gone';
+    this.#clearDialTimer();
+    this.socket.destroy();
+  }
+
+  /** Whether it can be written to. */
+  get open(): boolean {
+    return this.#state === 'open';
+  }
+
+  get gone(): boolean {
+    return this.#state === 'gone';
+  }
+
+  #opened(): void {
+    if (this.#state !== 'dialling') return;
+    this.#clearDialTimer();
+    this.#state = 'open';
+    this.#user?.onUpstreamConnected();
+  }
+
+  #received(chunk: Buffer): void {
+    // Bytes on an idle connection answer no request: taking the next request's answer from them would be a hijack.
+    if (this.#user === null) this.destroy();
+    else this.#user.onUpstreamData(chunk);
+  }
+
+  #ended(): void {
+    if (this.#user === null) this.destroy();
+    else if (this.#state === 'open') this.#user.onUpstreamEnd();
+  }
+
+  #failed(error: NodeJS.ErrnoException): void {
+    if (this.#state === 'dialling') this.#dialFailed(failureOf(error));
+    else this.#closed(true);
+  }
+
+  #dialFailed(failure: ConnectFailure): void {
+    const user = this.#user;
+    this.destroy();
+    user?.onUpstreamConnectFailed(failure);
+  }
+
+  #closed(reset: boolean): void {
+    if (this.#state === 'gone') return;
+    if (this.#state === 'dialling') {
+      this.#dialFailed('unreachable');
+      return;
+    }
+    const user = this.#user;
+    this.destroy();
+    user?.onUpstreamClose(reset);
+  }
+
+  #clearDialTimer(): void {
+    if (this.#dialTimer === null) return;
+    clearTimeout(this.#dialTimer);
+    this.#dialTimer = null;
+  }
+}
+
+function failureOf(error: NodeJS.ErrnoException): ConnectFailure {
+  switch (error.code) {
+    case 'ECONNREFUSED':
+      return 'refused';
+    case 'ETIMEDOUT':
+      return 'timeout';
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+    case 'ECONNRESET':
+    case 'EPIPE':
+      return 'unreachable';
+    case 'EMFILE':
+    case 'ENFILE':
+    case 'EADDRNOTAVAIL':
+      return 'limit';
+    default:
+      return error.syscall === 'connect' ? 'unreachable' : 'tls-failed';
+  }
+}

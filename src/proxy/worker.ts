@@ -1,0 +1,164 @@
+// A worker process: a replica of the table, two listeners, their Sessions. It starts listening when its first snapshot is
+// in force, and ends when told to drain or when the supervisor is gone.
+
+import { readFileSync } from 'node:fs';
+import type { Config } from '../config/schema.ts';
+import { notify, onOrders, startHeartbeat, type WorkerStart } from '../replication/control.ts';
+import { Subscriber } from '../replication/subscriber.ts';
+import { createLog, type Log } from '../telemetry/log.ts';
+import { Metrics } from '../telemetry/metrics.ts';
+import { observeProcess } from '../telemetry/process-metrics.ts';
+import { AccessLog } from './access-log.ts';
+import { AnswerBook } from './answers.ts';
+import { type ProxyContext, ProxyCounters } from './context.ts';
+import { Deadlines } from './deadlines.ts';
+import type { EndReason } from './end-reason.ts';
+import { connectionLimit, descriptorLimit } from './listener/limits.ts';
+import { Listener } from './listener/listener.ts';
+import { SecureContexts } from './secure-contexts.ts';
+import { createHeadReaders } from './session/exchange.ts';
+import { Session } from './session/session.ts';
+import { TlsTerminator, ticketPolicy } from './session/tls.ts';
+import { Balancer } from './upstream/balancer.ts';
+import { Connector } from './upstream/connector.ts';
+import { UpstreamPool } from './upstream/pool.ts';
+
+/** How often a draining worker looks for connections that have become idle. */
+const drainLookMs = 100;
+/** An idle connection that has been quiet for so long is not about to send a request, as far as one can know. */
+const quietMs = 2_000;
+
+/** Runs this process as a worker until the supervisor ends it. */
+export function runWorker(): void {
+  let worker: Worker | null = null;
+  // A terminal's Ctrl-C reaches every process of the group; the supervisor alone decides what it means.
+  process.on('SIGINT', () => {});
+  process.on('SIGTERM', () => {});
+  onOrders<Config>(
+    (order) => {
+      switch (order.kind) {
+        case 'start':
+          if ('worker' in order) worker = new Worker(order);
+          break;
+        case 'drain':
+          if (worker === null) process.exit(0);
+          void worker.drain(order.timeoutMs);
+          break;
+        case 'report':
+          notify({ kind: 'report', request: order.request, series: worker?.metrics.snapshot() ?? [] });
+          break;
+      }
+    },
+    () => {
+      if (worker === null) process.exit(0);
+      void worker.drain(worker.settings.shutdownTimeoutMs);
+    },
+  );
+}
+
+class Worker {
+  readonly settings: Config;
+  readonly metrics: Metrics = new Metrics();
+  readonly #log: Log;
+  readonly #context: ProxyContext;
+  readonly #subscriber: Subscriber;
+  readonly #terminator: TlsTerminator;
+  readonly #listeners: readonly Listener[];
+  readonly #start: WorkerStart<Config>;
+
+  constructor(start: WorkerStart<Config>) {
+    const { config, worker } = start;
+    this.#start = start;
+    this.settings = config;
+    this.#log = createLog(config.logLevel, { process: `worker-${worker}` });
+    observeProcess(this.metrics, `worker-${worker}`);
+    startHeartbeat(() => this.metrics.snapshot());
+
+    this.#subscriber = new Subscriber(start.channelPath, worker, this.#log, this.metrics, (first) =>
+      this.#tableChanged(first),
+    );
+    const table = () => this.#subscriber.table;
+    const pool = new UpstreamPool(config.maxIdleUpstream);
+    this.#context = {
+      settings: config,
+      limits: { maxHeadBytes: config.maxHeadBytes, maxHeaderLines: config.maxHeaderLines },
+      table,
+      balancer: new Balancer(worker),
+      connector: new Connector(pool, config.connectTimeoutMs, this.metrics),
+      deadlines: new Deadlines(),
+      answers: new AnswerBook(this.metrics, this.#log),
+      accessLog: config.accessLogSample > 0 ? new AccessLog(config.accessLogSample, this.metrics, worker) : null,
+      counters: new ProxyCounters(this.metrics),
+      metrics: this.metrics,
+      log: this.#log,
+      draining: false,
+    };
+    const policy = ticketPolicy(Buffer.from(start.ticketKeys, 'base64'));
+    const contexts = new SecureContexts(config.maxCertificateContexts, policy, this.#log);
+    const terminator = new TlsTerminator(table, contexts, policy, config.headTimeoutMs, this.metrics);
+    this.#terminator = terminator;
+    const readers = createHeadReaders(this.#context.limits);
+    const limit = connectionLimit(
+      config.maxConnections,
+      start.workers,
+      descriptorLimit(readFileSync('/proc/self/limits', 'utf8')),
+    );
+    const newSession = (
+      listener: 'http' | 'https',
+      socket: ConstructorParameters<typeof Session>[4],
+      onEnd: (session: Session, reason: EndReason) => void,
+    ): Session => new Session(this.#context, readers, terminator, listener, socket, onEnd);
+    const mayAccept = (): boolean => this.#sessionCount() < limit;
+    this.#listeners = [
+      new Listener('http', newSession, mayAccept, this.metrics),
+      new Listener('https', newSession, mayAccept, this.metrics),
+    ];
+  }
+
+  /** Takes no more connections, lets the open ones end, and ends the process at the latest after `timeoutMs`. */
+  async drain(timeoutMs: number): Promise<void> {
+    if (this.#context.draining) return;
+    this.#context.draining = true;
+    const deadline = performance.now() + timeoutMs;
+    await Promise.all(this.#listeners.map((listener) => listener.close()));
+    while (this.#sessionCount() > 0 && performance.now() < deadline) {
+      for (const session of this.#sessions()) if (session.idleForMs() >= quietMs) session.closeIdle();
+      await new Promise((resolve) => setTimeout(resolve, drainLookMs));
+    }
+    for (const session of [...this.#sessions()]) session.destroy('draining');
+    this.#subscriber.close();
+    this.#context.connector.close();
+    this.#context.accessLog?.flush();
+    this.#log.flush();
+    notify({ kind: 'heartbeat', series: this.metrics.snapshot() });
+    process.disconnect?.();
+    process.exit(0);
+  }
+
+  #tableChanged(first: boolean): void {
+    this.#terminator.followDefaultCertificate();
+    if (first) void this.#listen();
+  }
+
+  async #listen(): Promise<void> {
+    const fds = [this.#start.httpFd, this.#start.httpsFd];
+    try {
+      await Promise.all(this.#listeners.map((listener, i) => listener.listen(fds[i] ?? -1)));
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      notify({ kind: 'failed', reason });
+      process.exit(1);
+    }
+    notify({ kind: 'serving' });
+  }
+
+  #sessionCount(): number {
+    let count = 0;
+    for (const listener of this.#listeners) count += listener.sessions.size;
+    return count;
+  }
+
+  *#sessions(): Generator<Session> {
+    for (const listener of this.#listeners) yield* listener.sessions;
+  }
+}

@@ -1,0 +1,192 @@
+// The controller's end of the channel: gives every worker a snapshot, then each Delta, encoded once; knows who serves what.
+
+import { createServer, type Server, type Socket } from 'node:net';
+import { type Change, type Delta, NO_REVISION, type Revision } from '../table/delta.ts';
+import type { RouteTable } from '../table/route-table.ts';
+import type { Log } from '../telemetry/log.ts';
+import { encodeFrame, FrameReader, type WorkerMessage } from './frame.ts';
+
+/** Beyond this much unsent, a worker's queue is worth less than a snapshot. */
+const maxUnsentBytes = 16 << 20;
+/** Entries of a snapshot that are encoded in one turn of the event loop: a few milliseconds' worth. */
+const entriesPerPart = 250;
+
+/** How far one worker is. */
+export type WorkerState = { readonly worker: number; readonly revision: Revision };
+
+type Peer = {
+  readonly socket: Socket;
+  worker: number;
+  acked: Revision;
+  /** Deltas are skipped while a snapshot is owed, and join it while it is being sent. */
+  state: 'new' | 'snapshot-owed' | 'snapshot-sending' | 'following';
+  /** Deltas, as parts, that came while a snapshot was being sent. */
+  readonly late: Buffer[];
+};
+
+export class Publisher {
+  readonly #table: RouteTable;
+  readonly #log: Log;
+  readonly #server: Server;
+  readonly #peers: Set<Peer> = new Set();
+  readonly #onAck: () => void;
+  #open = false;
+
+  /** `onAck`: some worker's state has changed. */
+  constructor(table: RouteTable, log: Log, onAck: () => void) {
+    this.#table = table;
+    this.#log = log;
+    this.#onAck = onAck;
+    this.#server = createServer((socket) => this.#join(socket));
+  }
+
+  /** Listens on a unix socket inside a directory that only this user can enter. */
+  listen(path: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(path, () => {
+        this.#server.removeListener('error', reject);
+        resolve();
+      });
+    });
+  }
+
+  /** Lets snapshots out: the table is complete for the first time. */
+  open(): void {
+    this.#open = true;
+    for (const peer of this.#peers) this.#payWhenDrained(peer);
+  }
+
+  /** Tells all workers of a Delta that the table has just taken. */
+  publish(delta: Delta): void {
+    let frame: Buffer | null = null;
+    let part: Buffer | null = null;
+    for (const peer of this.#peers) {
+      if (peer.state === 'following') {
+        if (peer.socket.writableLength > maxUnsentBytes) {
+          this.#log.warn({ worker: peer.worker }, 'worker does not keep up, it will get a snapshot');
+          peer.state = 'snapshot-owed';
+          continue;
+        }
+        frame ??= encodeFrame({ kind: 'delta', delta });
+        peer.socket.write(frame);
+      } else if (peer.state === 'snapshot-sending') {
+        part ??= encodeFrame({ kind: 'snapshot-part', changes: delta.changes });
+        peer.late.push(part);
+      } else if (peer.state === 'snapshot-owed') {
+        this.#payWhenDrained(peer);
+      }
+    }
+  }
+
+  /** Every worker on the channel and the Revision that it serves. */
+  workers(): WorkerState[] {
+    const states: WorkerState[] = [];
+    for (const peer of this.#peers) {
+      if (peer.worker >= 0) states.push({ worker: peer.worker, revision: peer.acked });
+    }
+    return states;
+  }
+
+  /** Whether all workers on the channel (at least one) serve this Revision. */
+  acknowledged(revision: Revision): boolean {
+    let count = 0;
+    for (const peer of this.#peers) {
+      if (peer.worker < 0) continue;
+      if (!servesAtLeast(peer.acked, revision)) return false;
+      count++;
+    }
+    return count > 0;
+  }
+
+  close(): void {
+    this.#server.close();
+    for (const peer of this.#peers) peer.socket.destroy();
+    this.#peers.clear();
+  }
+
+  #join(socket: Socket): void {
+    const peer: Peer = { socket, worker: -1, acked: NO_REVISION, state: 'new', late: [] };
+    const reader = new FrameReader();
+    this.#peers.add(peer);
+    socket.on('data', (chunk: Buffer) => {
+      try {
+        for (const message of reader.read(chunk)) this.#heard(peer, message as WorkerMessage);
+      } catch (error) {
+        this.#log.error({ worker: peer.worker, reason: String(error) }, 'channel broken');
+        socket.destroy();
+      }
+    });
+    socket.on('drain', () => this.#payWhenDrained(peer));
+    socket.on('error', () => {
+      // 'close' follows.
+    });
+    socket.on('close', () => {
+      this.#peers.delete(peer);
+      this.#onAck();
+    });
+  }
+
+  #heard(peer: Peer, message: WorkerMessage): void {
+    switch (message.kind) {
+      case 'hello':
+        peer.worker = message.worker;
+        peer.acked = message.revision;
+        // A table of an earlier controller cannot be followed up: epochs never share a Revision.
+        peer.state = 'snapshot-owed';
+        this.#payWhenDrained(peer);
+        break;
+      case 'ack':
+        peer.acked = message.revision;
+        this.#onAck();
+        break;
+      case 'gap':
+        peer.state = 'snapshot-owed';
+        this.#payWhenDrained(peer);
+        break;
+      default:
+        message satisfies never;
+    }
+  }
+
+  #payWhenDrained(peer: Peer): void {
+    if (peer.state !== 'snapshot-owed' || !this.#open || peer.socket.writableLength > 0) return;
+    peer.state = 'snapshot-sending';
+    this.#sendSnapshot(peer);
+  }
+
+  /**
+   * Sends the table in parts. It may change meanwhile; entries are replaced whole, so the Deltas of that time, sent as last
+   * parts, make the copy what the table is at the end, whatever the earlier parts had seen of them.
+   */
+  #sendSnapshot(peer: Peer): void {
+    const entries = this.#table.entries();
+    peer.late.length = 0;
+    peer.socket.write(encodeFrame({ kind: 'snapshot-begin' }));
+    const sendPart = (): void => {
+      if (peer.socket.destroyed) return;
+      const changes: Change[] = [];
+      let done = false;
+      while (!done && changes.length < entriesPerPart) {
+        const entry = entries.next();
+        if (entry.done === true) done = true;
+        else changes.push(entry.value);
+      }
+      peer.socket.write(encodeFrame({ kind: 'snapshot-part', changes }));
+      if (!done) {
+        setImmediate(sendPart);
+        return;
+      }
+      for (const part of peer.late) peer.socket.write(part);
+      peer.late.length = 0;
+      peer.socket.write(encodeFrame({ kind: 'snapshot-end', revision: this.#table.revision }));
+      peer.state = 'following';
+    };
+    sendPart();
+  }
+}
+
+/** Whether a worker at `acked` serves what was decided at `revision`, within one controller's life. */
+function servesAtLeast(acked: Revision, revision: Revision): boolean {
+  return acked.epoch === revision.epoch && acked.counter >= revision.counter;
+}

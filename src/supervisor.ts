@@ -1,0 +1,393 @@
+// PID 1. Owns what must outlive its children: the bound sockets, the key of session tickets, the self-signed certificate,
+// the counters of the dead. Keeps one controller and N workers alive. Knows nothing of Routes.
+
+import { type ChildProcess, fork } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { BoundSocket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Config } from './config/schema.ts';
+import {
+  heartbeatMs,
+  type KeptCertificate,
+  type Notice,
+  type Order,
+  type ProcessState,
+} from './replication/control.ts';
+import type { Log } from './telemetry/log.ts';
+import { MergedMetrics, Metrics, type SeriesSnapshot } from './telemetry/metrics.ts';
+import { observeProcess } from './telemetry/process-metrics.ts';
+
+/** Silence after which a child is taken for hung and killed. */
+const silenceMs = 10_000;
+/** A scrape waits so long for a worker, then takes what it said last. */
+const reportTimeoutMs = 500;
+/** Wait before a child that keeps dying is started again: doubled from the first to the last. */
+const firstBackoffMs = 50;
+const lastBackoffMs = 5_000;
+/** A child that lived so long has earned a fresh start. */
+const steadyMs = 10_000;
+/** First descriptor that a child inherits behind the standard streams and the fork's channel. */
+const firstInheritedFd = 4;
+
+/** The ports that were really bound. */
+export type BoundPorts = { readonly httpPort: number; readonly httpsPort: number; readonly adminPort: number };
+
+/** Thrown when a socket cannot be bound: the start ends before anything else has happened. */
+export class BindError extends Error {
+  override name = 'BindError';
+}
+
+/** The three sockets of a router, bound but not listening: children listen on them through inherited descriptors. */
+export class BoundSockets {
+  readonly #http: BoundSocket;
+  readonly #https: BoundSocket;
+  readonly #admin: BoundSocket;
+
+  /** Binds all three or throws one BindError that names each that failed. */
+  constructor(config: Pick<Config, 'bindAddress' | 'adminBind' | 'httpPort' | 'httpsPort' | 'adminPort'>) {
+    const problems: string[] = [];
+    const bind = (setting: string, host: string, port: number): BoundSocket | null => {
+      try {
+        return new BoundSocket({ host, port });
+      } catch (error) {
+        const { code, message } = error as NodeJS.ErrnoException;
+        const reason = code === 'EADDRINUSE' ? 'the port is in use' : code === 'EACCES' ? 'not permitted' : message;
+        problems.push(`${setting}: cannot bind ${host}:${port}: ${reason}`);
+        return null;
+      }
+    };
+    const http = bind('--http-port', config.bindAddress, config.httpPort);
+    const https = bind('--https-port', config.bindAddress, config.httpsPort);
+    const admin = bind('--admin-port', config.adminBind, config.adminPort);
+    if (http === null || https === null || admin === null) {
+      for (const socket of [http, https, admin]) socket?.close();
+      throw new BindError(problems.join('\n'));
+    }
+    this.#http = http;
+    this.#https = https;
+    this.#admin = admin;
+  }
+
+  get ports(): BoundPorts {
+    return {
+      httpPort: this.#http.address().port,
+      httpsPort: this.#https.address().port,
+      adminPort: this.#admin.address().port,
+    };
+  }
+
+  get workerFds(): readonly number[] {
+    return [this.#http.fd(), this.#https.fd()];
+  }
+
+  get controllerFds(): readonly number[] {
+    return [this.#admin.fd()];
+  }
+
+  /** Lets go of the ports that clients use; the admin port stays until the end. */
+  closeTraffic(): void {
+    this.#http.close();
+    this.#https.close();
+  }
+
+  closeAdmin(): void {
+    this.#admin.close();
+  }
+}
+
+type Child = {
+  /** `controller`, or `worker-N`. */
+  readonly name: string;
+  readonly worker: number | null;
+  process: ChildProcess | null;
+  startedMs: number;
+  heardMs: number;
+  serving: boolean;
+  backoffMs: number;
+  restart: NodeJS.Timeout | null;
+  series: readonly SeriesSnapshot[];
+};
+
+export class Supervisor {
+  readonly #config: Config;
+  readonly #sockets: BoundSockets;
+  readonly #fallback: KeptCertificate;
+  readonly #log: Log;
+  readonly #metrics: Metrics = new Metrics();
+  readonly #retired: MergedMetrics = new MergedMetrics();
+  readonly #ticketKeys: string = randomBytes(48).toString('base64');
+  readonly #runDirectory: string;
+  readonly #controller: Child = newChild('controller', null);
+  readonly #workers: readonly Child[];
+  readonly #reports: Map<number, () => void> = new Map();
+  readonly #watch: NodeJS.Timeout;
+  readonly #onFailed: (reason: string) => void;
+  #onReady: (() => void) | null;
+  #epoch = 0;
+  #reportRequests = 0;
+  #draining = false;
+  #ended: Promise<void> | null = null;
+
+  /** `onReady`: every worker serves, for the first time. `onFailed`: the start cannot succeed. */
+  constructor(
+    config: Config,
+    sockets: BoundSockets,
+    fallback: KeptCertificate,
+    log: Log,
+    onReady: () => void,
+    onFailed: (reason: string) => void,
+  ) {
+    this.#config = config;
+    this.#sockets = sockets;
+    this.#fallback = fallback;
+    this.#log = log;
+    this.#onReady = onReady;
+    this.#onFailed = onFailed;
+    this.#runDirectory = runDirectory(config.runDirectory);
+    this.#workers = Array.from({ length: config.workers }, (_, i) => newChild(`worker-${i}`, i));
+    observeProcess(this.#metrics, 'supervisor');
+    this.#metrics.observe(
+      'headgate_workers',
+      () => this.#workers.filter((child) => child.process !== null).length,
+      'running',
+    );
+    this.#watch = setInterval(() => this.#killSilent(), heartbeatMs);
+  }
+
+  /** Starts everything. */
+  start(): void {
+    this.#startChild(this.#controller);
+    for (const worker of this.#workers) this.#startChild(worker);
+  }
+
+  /**
+   * Ends everything in order (Route semantics 6.4): readiness off and the delay, in which load balancers learn of it while
+   * everything is still served; then no more connections, and a time for the open ones. Resolves when all children are gone.
+   */
+  drain(): Promise<void> {
+    this.#ended ??= this.#drain();
+    return this.#ended;
+  }
+
+  /** Ends everything at once. */
+  destroy(): void {
+    this.#draining = true;
+    for (const child of [this.#controller, ...this.#workers]) child.process?.kill('SIGKILL');
+    this.#cleanUp();
+  }
+
+  async #drain(): Promise<void> {
+    const { shutdownDelayMs, shutdownTimeoutMs } = this.#config;
+    this.#draining = true;
+    this.#tellProcesses();
+    this.#log.info({ delayMs: shutdownDelayMs, timeoutMs: shutdownTimeoutMs }, 'shutting down');
+    await new Promise((resolve) => setTimeout(resolve, shutdownDelayMs));
+    // Our own copies of the descriptors would keep the ports open after the last worker has stopped accepting.
+    this.#sockets.closeTraffic();
+    await Promise.all(this.#workers.map((child) => this.#end(child, shutdownTimeoutMs)));
+    await this.#end(this.#controller, 1_000);
+    this.#sockets.closeAdmin();
+    this.#cleanUp();
+  }
+
+  /** Tells a child to end and waits until it is gone; a second beyond its time it is killed. */
+  #end(child: Child, timeoutMs: number): Promise<void> {
+    if (child.restart !== null) clearTimeout(child.restart);
+    const running = child.process;
+    if (running === null) return Promise.resolve();
+    return new Promise((resolve) => {
+      const kill = setTimeout(() => running.kill('SIGKILL'), timeoutMs + 1_000);
+      running.once('exit', () => {
+        clearTimeout(kill);
+        resolve();
+      });
+      this.#order(child, { kind: 'drain', timeoutMs });
+    });
+  }
+
+  #cleanUp(): void {
+    clearInterval(this.#watch);
+    rmSync(this.#runDirectory, { recursive: true, force: true });
+  }
+
+  #startChild(child: Child): void {
+    child.restart = null;
+    const isController = child.worker === null;
+    const fds = isController ? this.#sockets.controllerFds : this.#sockets.workerFds;
+    const running = fork(join(import.meta.dirname, 'main.ts'), [isController ? 'controller' : 'worker'], {
+      // Nothing of the parent's own flags: a debugger's port cannot be shared.
+      execArgv: isController ? [] : [...workerExecArgv],
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...fds],
+    });
+    child.process = running;
+    child.startedMs = performance.now();
+    child.heardMs = child.startedMs;
+    child.serving = false;
+    this.#metrics.series('headgate_process_starts_total', child.name).value++;
+    running.on('message', (notice) => this.#heard(child, notice as Notice));
+    running.on('error', (error) => this.#log.error({ process: child.name, reason: error.message }, 'process error'));
+    running.on('exit', (code, signal) => this.#exited(child, code, signal));
+    this.#order(child, isController ? this.#controllerStart() : this.#workerStart(child.worker));
+    this.#tellProcesses();
+  }
+
+  #controllerStart(): Order<Config> {
+    this.#epoch++;
+    return {
+      kind: 'start',
+      config: this.#config,
+      epoch: this.#epoch,
+      channelPath: this.#channelPath,
+      adminFd: firstInheritedFd,
+      fallbackCertificate: this.#fallback,
+    };
+  }
+
+  #workerStart(worker: number): Order<Config> {
+    return {
+      kind: 'start',
+      config: this.#config,
+      worker,
+      workers: this.#config.workers,
+      channelPath: this.#channelPath,
+      ticketKeys: this.#ticketKeys,
+      httpFd: firstInheritedFd,
+      httpsFd: firstInheritedFd + 1,
+    };
+  }
+
+  get #channelPath(): string {
+    return join(this.#runDirectory, 'table.sock');
+  }
+
+  #heard(child: Child, notice: Notice): void {
+    child.heardMs = performance.now();
+    switch (notice.kind) {
+      case 'heartbeat':
+        child.series = notice.series;
+        break;
+      case 'report':
+        child.series = notice.series;
+        this.#reports.get(notice.request)?.();
+        break;
+      case 'serving':
+        child.serving = true;
+        this.#tellProcesses();
+        this.#checkReady();
+        break;
+      case 'failed':
+        this.#log.error({ process: child.name, reason: notice.reason }, 'process cannot do its work');
+        if (this.#onReady !== null) this.#onFailed(notice.reason);
+        break;
+      case 'collect':
+        void this.#collect(notice.request);
+        break;
+      default:
+        notice satisfies never;
+    }
+  }
+
+  #checkReady(): void {
+    if (this.#onReady === null || !this.#controller.serving || !this.#workers.every((child) => child.serving)) return;
+    const onReady = this.#onReady;
+    this.#onReady = null;
+    onReady();
+  }
+
+  #exited(child: Child, code: number | null, signal: NodeJS.Signals | null): void {
+    child.process = null;
+    child.serving = false;
+    this.#retired.addRetired(child.series);
+    child.series = [];
+    if (this.#draining) return;
+    const livedMs = performance.now() - child.startedMs;
+    child.backoffMs = livedMs > steadyMs ? firstBackoffMs : Math.min(lastBackoffMs, child.backoffMs * 2);
+    this.#log.error({ process: child.name, code, signal, livedMs, restartInMs: child.backoffMs }, 'process ended');
+    child.restart = setTimeout(() => this.#startChild(child), child.backoffMs);
+    this.#tellProcesses();
+  }
+
+  #killSilent(): void {
+    const nowMs = performance.now();
+    for (const child of [this.#controller, ...this.#workers]) {
+      if (child.process === null || nowMs - child.heardMs < silenceMs) continue;
+      this.#log.error({ process: child.name, silentMs: nowMs - child.heardMs }, 'process is silent, killing it');
+      child.process.kill('SIGKILL');
+    }
+  }
+
+  /** Asks every worker for its metrics and answers the controller with the sum of all that ever lived. */
+  async #collect(request: number): Promise<void> {
+    await Promise.all(this.#workers.map((child) => this.#report(child)));
+    const merged = new MergedMetrics();
+    merged.add(this.#retired.snapshot());
+    for (const child of [this.#controller, ...this.#workers]) merged.add(child.series);
+    merged.add(this.#metrics.snapshot());
+    this.#order(this.#controller, { kind: 'metrics', request, series: merged.snapshot() });
+  }
+
+  #report(child: Child): Promise<void> {
+    if (child.process === null) return Promise.resolve();
+    const request = ++this.#reportRequests;
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        this.#reports.delete(request);
+        resolve();
+      };
+      const timer = setTimeout(done, reportTimeoutMs);
+      this.#reports.set(request, done);
+      this.#order(child, { kind: 'report', request });
+    });
+  }
+
+  #tellProcesses(): void {
+    if (this.#controller.process === null) return;
+    const workers: ProcessState['workers'][number][] = [];
+    for (const { worker, process: running, serving } of this.#workers) {
+      if (worker !== null && running?.pid !== undefined) workers.push({ worker, pid: running.pid, serving });
+    }
+    const processes: ProcessState = {
+      supervisor: process.pid,
+      controller: this.#controller.process.pid ?? null,
+      workers,
+      wanted: this.#workers.length,
+      draining: this.#draining,
+    };
+    this.#order(this.#controller, { kind: 'processes', processes });
+  }
+
+  #order(child: Child, order: Order<Config>): void {
+    // A child that is just dying does not hear; its exit is handled where exits are.
+    if (child.process?.connected === true) child.process.send(order, () => {});
+  }
+}
+
+/**
+ * A young generation of 32 MB: the objects of a request die young, and with V8's default of 16 many of them live long
+ * enough to be copied.
+ */
+const workerExecArgv: readonly string[] = ['--max-semi-space-size=32'];
+
+function newChild(name: string, worker: number | null): Child {
+  return {
+    name,
+    worker,
+    process: null,
+    startedMs: 0,
+    heardMs: 0,
+    serving: false,
+    backoffMs: firstBackoffMs / 2,
+    restart: null,
+    series: [],
+  };
+}
+
+/** A directory of our own that nobody else can enter, for the channel's socket. */
+function runDirectory(configured: string): string {
+  if (configured === '') return mkdtempSync(join(tmpdir(), 'headgate-'));
+  mkdirSync(configured, { recursive: true });
+  return mkdtempSync(join(configured, 'run-'));
+}
