@@ -1,5 +1,6 @@
 // The controller's end of the channel: gives every worker a snapshot, then each Delta, encoded once; knows who serves what.
 
+import { rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { type Change, type Delta, NO_REVISION, type Revision } from '../table/delta.ts';
 import type { RouteTable } from '../table/route-table.ts';
@@ -42,6 +43,8 @@ export class Publisher {
 
   /** Listens on a unix socket inside a directory that only this user can enter. */
   listen(path: string): Promise<void> {
+    // A controller that was killed has left its socket behind; there is never more than one controller.
+    rmSync(path, { force: true });
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
       this.#server.listen(path, () => {

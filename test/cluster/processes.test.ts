@@ -1,0 +1,131 @@
+// Deaths and drains of the real processes under a real load.
+
+import { describe, expect, test } from 'vitest';
+import { Load } from '../support/load.ts';
+import { NamedPod, routeYaml, serviceYaml } from '../support/pods.ts';
+import { eventually, isAlive, ManifestFolder, RunningRouter } from '../support/router.ts';
+
+function folderFor(pod: NamedPod): ManifestFolder {
+  const folder = new ManifestFolder();
+  folder.write('all.yaml', routeYaml('web', 'web.test', 'web') + serviceYaml('web', [pod.port]));
+  return folder;
+}
+
+describe('a worker is killed', () => {
+  test.each([1, 2])('of %i under load: nobody is refused, only open requests are lost, it is back', async (workers) => {
+    await using pod = await NamedPod.start('pod');
+    using folder = folderFor(pod);
+    await using router = await RunningRouter.start(folder, ['--workers', String(workers)]);
+    const kept = new Load({ port: router.httpPort, host: 'web.test', connections: 8, keepAlive: true });
+    const fresh = new Load({ port: router.httpPort, host: 'web.test', connections: 4, keepAlive: false });
+    await Promise.all([kept.answered(100), fresh.answered(100)]);
+    const before = await router.processes();
+    const counted = await router.metric('headgate_requests_total');
+    const victim = before.workers[0]?.pid ?? 0;
+    const killedMs = performance.now();
+    process.kill(victim, 'SIGKILL');
+    await eventually(
+      () => router.processes(),
+      ({ workers: now }) => now.length === workers && now.every(({ pid, serving }) => serving && pid !== victim),
+    );
+    const backMs = performance.now() - killedMs;
+    await Promise.all([kept.answered(100), fresh.answered(100)]);
+    const counts = [await kept.stop(), await fresh.stop()];
+    for (const count of counts) expect(count).toMatchObject({ odd: 0, refused: 0 });
+    // What was open on the dead worker is lost, at most once a connection.
+    expect(counts[0]?.broken).toBeLessThanOrEqual(8);
+    expect(counts[1]?.broken).toBeLessThanOrEqual(4);
+    // The promise is a second; the bench measures it. Here it may take longer on a busy machine, but not for ever.
+    expect(backMs).toBeLessThan(10_000);
+    expect(await router.metric('headgate_requests_total')).toBeGreaterThan(counted);
+    expect(await router.metric('headgate_process_starts_total', 'worker-0')).toBe(2);
+  });
+});
+
+describe('the controller is killed', () => {
+  test('no request fails, and a change is in force again', async () => {
+    await using pod = await NamedPod.start('pod');
+    using folder = folderFor(pod);
+    await using router = await RunningRouter.start(folder, ['--workers', '2']);
+    const load = new Load({ port: router.httpPort, host: 'web.test', connections: 8, keepAlive: true });
+    await load.answered(100);
+    const before = await router.processes();
+    process.kill(before.controller, 'SIGKILL');
+    folder.write('more.yaml', routeYaml('more', 'more.test', 'web'));
+    const answer = await eventually(
+      () => fetchFrom(router, 'more.test'),
+      ({ status }) => status === 200,
+    );
+    expect(answer.text).toBe('pod');
+    await eventually(
+      () => router.admin('/healthz/ready'),
+      ({ status }) => status === 200,
+    );
+    expect((await router.processes()).workers.map(({ pid }) => pid)).toEqual(before.workers.map(({ pid }) => pid));
+    expect(await load.stop()).toMatchObject({ odd: 0, broken: 0, refused: 0 });
+    expect((await router.adminJson<{ revision: string }>('/debug/revision')).revision).toMatch(/^2\./);
+  });
+});
+
+describe('the supervisor is killed', () => {
+  test('its children end by themselves', async () => {
+    await using pod = await NamedPod.start('pod');
+    using folder = folderFor(pod);
+    const router = await RunningRouter.start(folder, ['--workers', '2', '--shutdown-timeout', '1']);
+    const { controller, workers } = await router.processes();
+    process.kill(router.pid, 'SIGKILL');
+    await router.exited;
+    await eventually(
+      async () => [controller, ...workers.map(({ pid }) => pid)].filter(isAlive),
+      (alive) => alive.length === 0,
+    );
+  });
+});
+
+describe('SIGTERM', () => {
+  test('drains: zero resets under keep-alive and new-connection load, exit code 0', async () => {
+    await using pod = await NamedPod.start('pod');
+    using folder = folderFor(pod);
+    const router = await RunningRouter.start(folder, ['--workers', '2', '--shutdown-delay', '300ms']);
+    const kept = new Load({ port: router.httpPort, host: 'web.test', connections: 8, keepAlive: true });
+    const fresh = new Load({ port: router.httpPort, host: 'web.test', connections: 4, keepAlive: false });
+    await Promise.all([kept.answered(200), fresh.answered(200)]);
+    const { controller, workers } = await router.processes();
+    router.kill('SIGTERM');
+    await eventually(
+      () => router.admin('/healthz/ready'),
+      ({ status }) => status !== 200,
+    );
+    expect((await router.admin('/healthz')).status).toBe(200);
+    const counts = [await kept.ended(), await fresh.ended()];
+    for (const count of counts) expect(count).toMatchObject({ odd: 0, broken: 0 });
+    expect(await router.exited).toEqual({ code: 0, signal: null });
+    expect([controller, ...workers.map(({ pid }) => pid)].filter(isAlive)).toEqual([]);
+  });
+
+  test('an idle keep-alive connection is closed in order, a second signal ends at once', async () => {
+    await using pod = await NamedPod.start('pod');
+    using folder = folderFor(pod);
+    const router = await RunningRouter.start(folder, ['--workers', '1', '--shutdown-delay', '1h']);
+    router.kill('SIGTERM');
+    await router.line((line) => line.msg === 'shutting down');
+    expect((await fetchFrom(router, 'web.test')).status).toBe(200);
+    router.kill('SIGTERM');
+    expect(await router.exited).toEqual({ code: 1, signal: null });
+  });
+});
+
+async function fetchFrom(router: RunningRouter, host: string): Promise<{ status: number; text: string }> {
+  const { request } = await import('node:http');
+  return await new Promise((done, failed) => {
+    request({ port: router.httpPort, host: '127.0.0.1', headers: { host }, agent: false }, (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (piece: string) => {
+        text += piece;
+      });
+      response.on('end', () => done({ status: response.statusCode ?? 0, text }));
+    })
+      .on('error', failed)
+      .end();
+  });
+}

@@ -1,0 +1,149 @@
+// The command as a user runs it: its errors, its ports, files that change under it, what it tells.
+
+import { createServer } from 'node:net';
+import { describe, expect, test } from 'vitest';
+import { NamedPod, routeYaml, serviceYaml } from '../support/pods.ts';
+import { get } from '../support/requests.ts';
+import { eventually, ManifestFolder, RunningRouter, runCommand } from '../support/router.ts';
+
+describe('a start that cannot succeed', () => {
+  test('every configuration error is told at once, by the name that the user typed; exit code 2', async () => {
+    const { code, stdout, stderr } = await runCommand(
+      ['serve', '--source', 'files', '--manifests', '/nonexistent', '--http-port', 'abc', '--wrokers', '2'],
+      { ROUTER_DEFAULT_CONNECT_TIMEOUT: 'soon' },
+    );
+    expect(code).toBe(2);
+    expect(stdout).toBe('');
+    for (const name of ['--manifests', '--http-port', '--wrokers', '--workers', 'ROUTER_DEFAULT_CONNECT_TIMEOUT']) {
+      expect(stderr).toContain(name);
+    }
+  });
+
+  test.each(['--http-port', '--https-port', '--admin-port'])(
+    '%s is in use: exit code 1, and nothing else happens',
+    async (flag) => {
+      using folder = new ManifestFolder();
+      const holder = createServer();
+      await new Promise<void>((listening) => {
+        holder.listen(0, '127.0.0.1', listening);
+      });
+      const address = holder.address();
+      const port = typeof address === 'object' && address !== null ? address.port : 0;
+      const ports = { '--http-port': '0', '--https-port': '0', '--admin-port': '0', [flag]: String(port) };
+      const { code, stdout, stderr } = await runCommand([
+        'serve',
+        ...['--source', 'files', '--manifests', folder.path, '--bind', '127.0.0.1'],
+        ...Object.entries(ports).flat(),
+      ]);
+      holder.close();
+      expect(code).toBe(1);
+      expect(stdout).toBe('');
+      expect(stderr).toBe(`headgate: ${flag}: cannot bind 127.0.0.1:${port}: the port is in use\n`);
+    },
+  );
+
+  test.each([
+    [['nonsense'], 2, 'no such command: nonsense'],
+    [[], 2, 'usage: headgate COMMAND'],
+    [['explain'], 2, 'usage: headgate explain URL'],
+    [['explain', 'http://a.test/', '--admin-port', '1'], 3, 'no router answers'],
+  ])('headgate %j', async (args, expected, message) => {
+    const { code, stderr } = await runCommand(args);
+    expect(code).toBe(expected);
+    expect(stderr).toContain(message);
+  });
+});
+
+test('help and version', async () => {
+  expect(await runCommand(['help'])).toMatchObject({ code: 0, stderr: '' });
+  expect((await runCommand(['version'])).stdout).toMatch(/^headgate \d+\.\d+\.\d+, Node v26\.\S+, OpenSSL \S+\n$/);
+  expect((await runCommand(['serve', '--help'])).stdout).toContain('--http-port');
+});
+
+describe('a running router', () => {
+  test('puts a saved file in force, tells verdicts, and explains', async () => {
+    await using pod = await NamedPod.start('pod');
+    await using other = await NamedPod.start('other');
+    using folder = new ManifestFolder();
+    folder.write('services.yaml', serviceYaml('web', [pod.port]) + serviceYaml('other', [other.port]));
+    folder.write('routes.yaml', routeYaml('first', 'a.test', 'web') + routeYaml('second', 'a.test', 'other'));
+    await using router = await RunningRouter.start(folder);
+
+    expect(await get(router.httpPort, 'a.test')).toMatchObject({ status: 200, body: 'pod' });
+    type Report = { route: string; verdict: string; reason: string; message: string; revision: string };
+    const [first, second] = await router.adminJson<Report[]>('/debug/routes');
+    expect(first).toMatchObject({ route: 'default/first', verdict: 'admitted' });
+    expect(second).toMatchObject({
+      route: 'default/second',
+      verdict: 'rejected',
+      reason: 'HostAlreadyClaimed',
+      message: 'route first already exposes a.test and is older',
+    });
+
+    // The winner goes: the loser is admitted and served, and one line says so.
+    const verdict = router.nextLine((line) => line.msg === 'route verdict' && line['route'] === 'default/second');
+    folder.write('routes.yaml', routeYaml('second', 'a.test', 'other'));
+    expect(await verdict).toMatchObject({ verdict: 'admitted' });
+    await eventually(
+      () => get(router.httpPort, 'a.test'),
+      ({ body }) => body === 'other',
+    );
+
+    // A broken file changes nothing and is told once, with its line.
+    const problem = router.nextLine((line) => line.msg === 'manifest cannot be used');
+    folder.write('routes.yaml', `${routeYaml('second', 'a.test', 'other')}---\nkind: [\n`);
+    expect(await problem).toMatchObject({ file: expect.stringContaining('routes.yaml'), line: expect.any(Number) });
+    expect(await get(router.httpPort, 'a.test')).toMatchObject({ body: 'other' });
+
+    const port = String(router.adminPort);
+    const text = await runCommand(['explain', 'http://a.test/x', '--admin-port', port]);
+    expect(text.stdout).toContain('match      forward by Route default/second');
+    const json = await runCommand(['explain', 'https://a.test/x', '--admin-port', port, '-o', 'json']);
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      match: 'unknown',
+      answer: '503 (no-route)',
+      candidates: [{ route: 'default/second', outcome: 'a Route without TLS is not served on the TLS port' }],
+    });
+  });
+
+  test('readiness, liveness and metrics on the admin port; /debug keeps strangers out', async () => {
+    await using pod = await NamedPod.start('pod');
+    using folder = new ManifestFolder();
+    folder.write('all.yaml', routeYaml('web', 'web.test', 'web') + serviceYaml('web', [pod.port]));
+    await using router = await RunningRouter.start(folder, ['--workers', '2']);
+    for (const path of ['/healthz', '/livez', '/healthz/ready', '/readyz']) {
+      expect(await router.admin(path)).toEqual({ status: 200, text: 'ok\n' });
+    }
+    expect((await router.admin('/readyz?verbose')).text).toContain('[+]workers-serving ok: 2 of 2 workers');
+    expect((await router.admin('/nothing')).status).toBe(404);
+    for (let i = 0; i < 5; i++) await get(router.httpPort, 'web.test');
+    await get(router.httpPort, 'nobody.test');
+    expect(await router.metric('headgate_requests_total')).toBe(6);
+    expect(await router.metric('headgate_answers_total', 'reason="no-route"')).toBe(1);
+    expect(await router.metric('headgate_routes', 'verdict="admitted"')).toBe(1);
+    expect(await get(router.adminPort, 'rebound.example', '/debug/table')).toMatchObject({ status: 403 });
+    expect(await get(router.httpPort, 'x', '/_______internal_router_healthz')).toMatchObject({ status: 200 });
+  });
+
+  test('a silent worker delays a scrape by half a second at most, and the counters do not go backwards', async () => {
+    await using pod = await NamedPod.start('pod');
+    using folder = new ManifestFolder();
+    folder.write('all.yaml', routeYaml('web', 'web.test', 'web') + serviceYaml('web', [pod.port]));
+    await using router = await RunningRouter.start(folder, ['--workers', '1']);
+    for (let i = 0; i < 5; i++) await get(router.httpPort, 'web.test');
+    expect(await router.metric('headgate_requests_total')).toBe(5);
+    const { workers } = await router.processes();
+    process.kill(workers[0]?.pid ?? 0, 'SIGSTOP');
+    const asked = performance.now();
+    expect(await router.metric('headgate_requests_total')).toBe(5);
+    expect(performance.now() - asked).toBeGreaterThan(400);
+    process.kill(workers[0]?.pid ?? 0, 'SIGKILL');
+    await eventually(
+      () => router.processes(),
+      ({ workers: now }) => now.length === 1 && now[0]?.serving === true && now[0].pid !== workers[0]?.pid,
+    );
+    expect(await router.metric('headgate_requests_total')).toBe(5);
+    await get(router.httpPort, 'web.test');
+    expect(await router.metric('headgate_requests_total')).toBe(6);
+  });
+});
