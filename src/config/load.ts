@@ -166,7 +166,9 @@ function pathProblem(kind: Setting['value']['kind'], path: string): string | und
     return undefined;
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
-    return code === 'ENOENT' ? 'does not exist' : `cannot be used (${code})`;
+    if (code !== 'ENOENT') return `cannot be used (${code})`;
+    // A folder to write to is made at start.
+    return kind === 'writable-directory' ? undefined : 'does not exist';
   }
 }
 

@@ -395,9 +395,10 @@ export const settings = {
     environment: 'HEADGATE_RUN_DIR',
     value: { kind: 'writable-directory' },
     default: '',
-    defaultWords: 'a fresh folder',
-    about: `Folder for the socket by which the processes talk. It must exist, and nobody else should be able to enter it.`,
-    reason: `A fresh folder below the system's folder for temporary files is private and goes when the router ends.`,
+    defaultWords: 'temporary files',
+    about: `Folder below which a private folder is made for the socket by which the processes talk. It is made if it is
+      missing.`,
+    reason: `The system's folder for temporary files is there on every machine.`,
   },
   shutdownDelayMs: {
     group: 'process',

@@ -137,7 +137,7 @@ function* largeListItems(document: DocumentText): Generator<DocumentText> {
 function firstItemOf(text: string): { readonly start: number; readonly indent: string } | undefined {
   if (!text.startsWith('kind: List') && !text.includes('\nkind: List')) return undefined;
   const key = text.startsWith('items:') ? 0 : text.indexOf('\nitems:') + 1;
-  const opening = /items:[ \t]*\r?\n( *)- /y;
+  const opening = /items:[ \t]*\r?\n(?:[ \t]*(?:#.*)?\r?\n)*( *)- /y;
   opening.lastIndex = key;
   const match = opening.exec(text);
   if (match === null || hasAnchor(text)) return undefined;

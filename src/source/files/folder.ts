@@ -175,14 +175,16 @@ export class Folder {
   /** The known files that a survey says are gone: none while the folder itself cannot be read. */
   async #filesGone(covered: ReadonlySet<string>, survey: Survey): Promise<string[]> {
     const gone: string[] = [];
-    for (const path of this.#files.keys()) {
-      if (isUnder(covered, path) && !survey.files.has(path) && !isUnder(survey.unreadable, path)) gone.push(path);
+    // The common case, one file written, must not cost a walk over all that are known.
+    const unseen = new Set([...covered].filter((path) => !survey.files.has(path)));
+    for (const path of unseen.size === 0 ? [] : this.#files.keys()) {
+      if (isUnder(unseen, path) && !survey.files.has(path) && !isUnder(survey.unreadable, path)) gone.push(path);
     }
     if (gone.length > 0 || survey.unreadable.has(this.#tree.root)) {
       const fault = await this.#tree.rootFault();
       if (fault !== null) survey.unreadable.set(this.#tree.root, fault);
     }
-    for (const file of this.#files.values()) {
+    for (const file of survey.unreadable.size === 0 ? [] : this.#files.values()) {
       if (isUnder(survey.unreadable, file.path)) startAnew(file);
     }
     return survey.unreadable.has(this.#tree.root) ? [] : gone;

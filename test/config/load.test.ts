@@ -1,0 +1,356 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from 'vitest';
+import { loadConfig } from '../../src/config/load.ts';
+import { type Config, settingList } from '../../src/config/schema.ts';
+
+type Environment = Readonly<Record<string, string>>;
+
+let folder = '';
+let manifests = '';
+let certificate = '';
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'headgate-config-'));
+  manifests = join(folder, 'manifests');
+  mkdirSync(manifests);
+  certificate = join(folder, 'tls.pem');
+  writeFileSync(certificate, 'not read here');
+});
+
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
+
+function configOf(args: readonly string[], env: Environment = {}): Config {
+  const result = loadConfig(['--source', 'files', '--manifests', manifests, ...args], env);
+  if (result.kind === 'problems') throw new Error(result.problems.join('\n'));
+  return result.config;
+}
+
+function problemsOf(args: readonly string[], env: Environment = {}): readonly string[] {
+  const result = loadConfig(['--source', 'files', '--manifests', manifests, ...args], env);
+  return result.kind === 'problems' ? result.problems : [];
+}
+
+test('the defaults', () => {
+  expect(configOf([])).toEqual({
+    source: 'files',
+    manifests,
+    httpPort: 8080,
+    httpsPort: 8443,
+    publicHttpPort: 80,
+    publicHttpsPort: 443,
+    adminPort: 1936,
+    bindAddress: '0.0.0.0',
+    adminBind: '0.0.0.0',
+    defaultCertificatePem: '',
+    defaultCertificatePath: '',
+    defaultCertificateDir: '',
+    defaultDestinationCaPath: '',
+    requireDestinationCa: false,
+    routerDomain: '',
+    routerName: 'public',
+    allowWildcardRoutes: false,
+    disableNamespaceOwnershipCheck: false,
+    extendedValidation: true,
+    allowLoopbackEndpoints: false,
+    forwardedHeaders: 'append',
+    bufferBytes: 32_768,
+    maxRewriteBytes: 8192,
+    maxHeadBytes: 24_576,
+    maxHeaderLines: 100,
+    connectTimeoutMs: 5000,
+    clientTimeoutMs: 30_000,
+    clientFinTimeoutMs: 1000,
+    serverTimeoutMs: 30_000,
+    serverFinTimeoutMs: 1000,
+    headTimeoutMs: 10_000,
+    keepAliveTimeoutMs: 300_000,
+    tunnelTimeoutMs: 3_600_000,
+    inspectDelayMs: 5000,
+    maxConnections: 50_000,
+    maxIdleUpstream: 256,
+    maxCertificateContexts: 2000,
+    workers: Math.min(availableParallelism(), 256),
+    runDirectory: '',
+    shutdownDelayMs: 45_000,
+    shutdownTimeoutMs: 30_000,
+    logLevel: 'info',
+    accessLogSample: 0,
+  });
+});
+
+test('a Config is frozen and survives JSON', () => {
+  const config = configOf([]);
+  expect(Object.isFrozen(config)).toBe(true);
+  expect(JSON.parse(JSON.stringify(config))).toEqual(config);
+});
+
+test('the types of the Config follow the table', () => {
+  expectTypeOf<Config['source']>().toEqualTypeOf<'files'>();
+  expectTypeOf<Config['httpPort']>().toEqualTypeOf<number>();
+  expectTypeOf<Config['tunnelTimeoutMs']>().toEqualTypeOf<number>();
+  expectTypeOf<Config['extendedValidation']>().toEqualTypeOf<boolean>();
+  expectTypeOf<Config['forwardedHeaders']>().toEqualTypeOf<'append' | 'replace' | 'if-none' | 'never'>();
+  expectTypeOf<Config['bindAddress']>().toEqualTypeOf<string>();
+  expectTypeOf<Config['maxHeadBytes']>().toEqualTypeOf<number>();
+});
+
+const precedence: readonly (readonly [title: string, args: string[], env: Environment, httpPort: number])[] = [
+  ['default', [], {}, 8080],
+  ['environment over default', [], { ROUTER_SERVICE_HTTP_PORT: '8081' }, 8081],
+  ['empty environment is not set', [], { ROUTER_SERVICE_HTTP_PORT: '' }, 8080],
+  ['flag over environment', ['--http-port', '8082'], { ROUTER_SERVICE_HTTP_PORT: '8081' }, 8082],
+  ['flag over broken environment', ['--http-port', '8082'], { ROUTER_SERVICE_HTTP_PORT: 'x' }, 8082],
+  ['flag with equals sign', ['--http-port=8082'], {}, 8082],
+  ['the last of two flags', ['--http-port=1', '--http-port', '2'], {}, 2],
+];
+
+test.each(precedence)('precedence: %s', (_title, args, env, httpPort) => {
+  expect(configOf(args, env).httpPort).toBe(httpPort);
+});
+
+test('an empty flag takes back what the environment says', () => {
+  expect(configOf(['--default-certificate='], { DEFAULT_CERTIFICATE_PATH: '/nowhere' }).defaultCertificatePath).toBe(
+    '',
+  );
+});
+
+const switches: readonly (readonly [args: string[], env: Environment, value: boolean])[] = [
+  [['--allow-wildcard-routes'], {}, true],
+  [['--allow-wildcard-routes=true'], {}, true],
+  [['--allow-wildcard-routes=F'], { ROUTER_ALLOW_WILDCARD_ROUTES: 'true' }, false],
+  [['--allow-wildcard-routes', '--http-port', '1'], {}, true],
+  [[], { ROUTER_ALLOW_WILDCARD_ROUTES: 'True' }, true],
+  [[], { ROUTER_ALLOW_WILDCARD_ROUTES: 'yes' }, false],
+];
+
+test.each(switches)('switch: %o %o', (args, env, value) => {
+  expect(configOf(args, env).allowWildcardRoutes).toBe(value);
+});
+
+test('derived values', () => {
+  expect(configOf(['--bind', '::1']).adminBind).toBe('::1');
+  expect(configOf(['--bind', '::1', '--admin-bind', '127.0.0.1']).adminBind).toBe('127.0.0.1');
+  expect(configOf(['--buffer-size', '16384', '--max-rewrite-size', '4096']).maxHeadBytes).toBe(12_288);
+  expect(configOf([], { ROUTER_MAX_CONNECTIONS: 'auto' }).maxConnections).toBe(0);
+  expect(configOf([], { DEFAULT_CERTIFICATE: 'pem' }).defaultCertificatePem).toBe('pem');
+  expect(configOf([], { ROUTER_GRACEFUL_SHUTDOWN_DELAY: '1m30s' }).shutdownDelayMs).toBe(90_000);
+  expect(configOf([], { ROUTER_MAX_SHUTDOWN_TIMEOUT: '60' }).shutdownTimeoutMs).toBe(60_000);
+});
+
+const problems: readonly (readonly [title: string, args: string[], env: Environment, problems: string[]])[] = [
+  ['a flag', ['--http-port', 'abc'], {}, ['--http-port: "abc" is not a port (0 to 65535)']],
+  [
+    'an environment name',
+    [],
+    { ROUTER_SERVICE_HTTP_PORT: 'abc' },
+    ['ROUTER_SERVICE_HTTP_PORT: "abc" is not a port (0 to 65535)'],
+  ],
+  ['a negative value', ['--workers', '-1'], {}, ['--workers: "-1" is not a number of workers (1 to 256)']],
+  ['no value at the end', ['--http-port'], {}, ['--http-port: needs a value']],
+  ['no value before a flag', ['--http-port', '--allow-wildcard-routes'], {}, ['--http-port: needs a value']],
+  [
+    'a switch of ours in the environment',
+    [],
+    { HEADGATE_ALLOW_LOOPBACK_ENDPOINTS: 'yes' },
+    ['HEADGATE_ALLOW_LOOPBACK_ENDPOINTS: "yes" is not true or false'],
+  ],
+  ['a switch as a flag', ['--extended-validation=no'], {}, ['--extended-validation: "no" is not true or false']],
+  [
+    'a limit as a flag',
+    ['--max-connections=-1'],
+    {},
+    ['--max-connections: "-1" is not a number of connections (1 to 10000000, or auto)'],
+  ],
+  [
+    'a policy that the OpenShift router would take for append',
+    [],
+    { ROUTER_SET_FORWARDED_HEADERS: 'Append' },
+    ['ROUTER_SET_FORWARDED_HEADERS: "Append" is not one of append, replace, if-none, never'],
+  ],
+  [
+    'a time that the OpenShift router would ignore',
+    [],
+    { ROUTER_DEFAULT_CLIENT_TIMEOUT: '1.5s' },
+    [
+      'ROUTER_DEFAULT_CLIENT_TIMEOUT: "1.5s" is not a time (a positive whole number, then us, ms, s, m, h or d; none is ms)',
+    ],
+  ],
+  ['an empty name', ['--name='], {}, ['--name: must not be empty']],
+  ['a stray value', ['serve'], {}, ['argument 5 is not a flag']],
+  ['two dashes', ['--'], {}, ['argument 5 is not a flag']],
+  [
+    'a mistyped flag, its value passed over',
+    ['--http-prot', '80'],
+    {},
+    ['--http-prot: unknown flag, did you mean --http-port?'],
+  ],
+  ['camel case', ['--adminPort=1'], {}, ['--adminPort: unknown flag, did you mean --admin-port?']],
+  ['underscores', ['--run_dir=x'], {}, ['--run_dir: unknown flag, did you mean --run-dir?']],
+  [
+    'the beginning of a flag',
+    ['--allow-wild'],
+    {},
+    ['--allow-wild: unknown flag, did you mean --allow-wildcard-routes?'],
+  ],
+  ['nothing like a flag', ['--frobnicate'], {}, ['--frobnicate: unknown flag']],
+  ['equal ports', ['--http-port', '8443'], {}, ['--https-port: 8443 is the port of --http-port too']],
+  [
+    'equal ports from two places',
+    ['--http-port', '9000'],
+    { ROUTER_SERVICE_HTTPS_PORT: '9000' },
+    ['ROUTER_SERVICE_HTTPS_PORT: 9000 is the port of --http-port too'],
+  ],
+  ['any free port, thrice', ['--http-port=0', '--https-port=0', '--admin-port=0'], {}, []],
+  ['the admin port', ['--admin-port=8443'], {}, ['--admin-port: 8443 is the port of --https-port too']],
+  [
+    'the admin port below the wildcard',
+    ['--admin-port=8080', '--admin-bind=127.0.0.1'],
+    {},
+    ['--admin-port: 8080 is the port of --http-port too'],
+  ],
+  [
+    'the admin port below both wildcards',
+    ['--admin-port=8080', '--bind=::', '--admin-bind=127.0.0.1'],
+    {},
+    ['--admin-port: 8080 is the port of --http-port too'],
+  ],
+  ['the same port elsewhere', ['--admin-port=8080', '--bind=127.0.0.1', '--admin-bind=127.0.0.2'], {}, []],
+  ['the same port in another family', ['--admin-port=8080', '--admin-bind=::1'], {}, []],
+  [
+    'too little for a head',
+    ['--max-rewrite-size', '30000'],
+    {},
+    ['--buffer-size less --max-rewrite-size: 32768 - 30000 leaves less than 4096 bytes for a head'],
+  ],
+  ['just enough for a head', ['--max-rewrite-size', '28672'], {}, []],
+];
+
+test.each(problems)('problems: %s', (_title, args, env, expected) => {
+  expect(problemsOf(args, env)).toEqual(expected);
+});
+
+describe('the source', () => {
+  test('is required', () => {
+    expect(loadConfig([], {})).toEqual({
+      kind: 'problems',
+      problems: ['--source: is required (or HEADGATE_SOURCE)'],
+    });
+  });
+
+  test('files needs manifests', () => {
+    expect(loadConfig([], { HEADGATE_SOURCE: 'files' })).toEqual({
+      kind: 'problems',
+      problems: ['--manifests: is required with HEADGATE_SOURCE files'],
+    });
+  });
+
+  test('may come from the environment', () => {
+    expect(loadConfig([], { HEADGATE_SOURCE: 'files', HEADGATE_MANIFESTS: manifests }).kind).toBe('config');
+  });
+});
+
+describe('files and folders', () => {
+  test('that are missing, or of the wrong kind, are told', () => {
+    const missing = join(folder, 'missing');
+    const env = { HEADGATE_SOURCE: 'files', DEFAULT_DESTINATION_CA_PATH: folder, DEFAULT_CERTIFICATE_PATH: missing };
+    expect(loadConfig(['--manifests', missing, `--run-dir=${certificate}`], env)).toEqual({
+      kind: 'problems',
+      problems: [
+        `--manifests: "${missing}" does not exist`,
+        `DEFAULT_CERTIFICATE_PATH: "${missing}" does not exist`,
+        `DEFAULT_DESTINATION_CA_PATH: "${folder}" is a folder, not a file`,
+        `--run-dir: "${certificate}" is not a folder`,
+      ],
+    });
+  });
+
+  test('that are there are taken as typed', () => {
+    const config = configOf(['--default-certificate', certificate, '--run-dir', folder]);
+    expect(config.defaultCertificatePath).toBe(certificate);
+    expect(config.runDirectory).toBe(folder);
+  });
+
+  test('that will be made need not be there', () => {
+    expect(configOf(['--run-dir', join(folder, 'new')]).runDirectory).toBe(join(folder, 'new'));
+  });
+
+  test('that another setting overrules are not looked for', () => {
+    const args = ['--default-certificate-dir', '/nowhere'];
+    expect(problemsOf([...args, '--default-certificate', certificate])).toEqual([]);
+    expect(problemsOf(args, { DEFAULT_CERTIFICATE: 'pem' })).toEqual([]);
+    expect(problemsOf(args)).toEqual(['--default-certificate-dir: "/nowhere" does not exist']);
+  });
+
+  test('that cannot be a path are a problem, not an exception', () => {
+    expect(problemsOf(['--default-certificate', 'a\0b'])).toEqual([
+      '--default-certificate: "a\\u0000b" cannot be used (ERR_INVALID_ARG_VALUE)',
+    ]);
+  });
+});
+
+test('everything that is wrong is told at once, in the order of the table, stray arguments first', () => {
+  const result = loadConfig(['--http-port', 'abc', '--frobnicate', '--workers=0', 'stray', '--client-timeout'], {
+    HEADGATE_SOURCE: 'kube',
+    STATS_PORT: 'x',
+    ROUTER_SERVICE_HTTPS_PORT: '70000',
+    HEADGATE_LOG_LEVEL: 'loud',
+  });
+  expect(result).toEqual({
+    kind: 'problems',
+    problems: [
+      '--frobnicate: unknown flag',
+      'argument 5 is not a flag',
+      'HEADGATE_SOURCE: "kube" is not one of files',
+      '--http-port: "abc" is not a port (0 to 65535)',
+      'ROUTER_SERVICE_HTTPS_PORT: "70000" is not a port (0 to 65535)',
+      'STATS_PORT: "x" is not a port (0 to 65535)',
+      '--client-timeout: needs a value',
+      '--workers: "0" is not a number of workers (1 to 256)',
+      'HEADGATE_LOG_LEVEL: "loud" is not one of trace, debug, info, warn, error, fatal, silent',
+    ],
+  });
+});
+
+describe('a private key in the wrong place stays out of the problems', () => {
+  const line = 'MHcCAQEEIBsecretsecretsecretsecretsecretsecretsecretsecretsecret';
+  const pem = `-----BEGIN EC PRIVATE KEY-----\n${line}\n${line}=\n-----END EC PRIVATE KEY-----\n`;
+  const places: readonly (readonly [title: string, args: string[], env: Environment])[] = [
+    ['in every setting of the environment', [], Object.fromEntries(settingList.map((s) => [s.environment, pem]))],
+    ['after every flag', settingList.flatMap(({ flag }) => (flag === undefined ? [] : [flag, pem])), {}],
+    ['joined to every flag', settingList.flatMap(({ flag }) => (flag === undefined ? [] : [`${flag}=${pem}`])), {}],
+    ['joined to an unknown flag', [`--default-cert=${pem}`], {}],
+    ['split by the shell', ['--default-certificate', ...pem.split(/\s/)], {}],
+  ];
+
+  test.each(places)('%s', (_title, args, env) => {
+    const result = loadConfig(args, env);
+    expect(result.kind).toBe('problems');
+    expect(JSON.stringify(result)).not.toContain('secretsecret');
+  });
+});
+
+test('whatever is typed, the answer is a Config or problems', () => {
+  const flags = settingList.flatMap(({ flag }) => (flag === undefined ? [] : [flag]));
+  const text = fc.oneof(fc.string(), fc.constantFrom('1', '0', 'true', 'auto', '30s', '::', '--', '--x', '='));
+  const arg = fc.oneof(
+    fc.constantFrom(...flags),
+    text,
+    fc.tuple(fc.constantFrom(...flags), text).map((p) => p.join('=')),
+  );
+  const env = fc.dictionary(fc.constantFrom(...settingList.map(({ environment }) => environment)), text);
+  fc.assert(
+    fc.property(fc.array(arg), env, (args, environment) => {
+      const result = loadConfig(args, environment);
+      if (result.kind === 'problems') {
+        expect(result.problems.length).toBeGreaterThan(0);
+      } else {
+        expect(Object.values(result.config)).not.toContain(undefined);
+      }
+    }),
+  );
+});
