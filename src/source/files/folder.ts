@@ -170,6 +170,7 @@ export class Folder {
     }
     // After what came: an object that moved to another file is then held there already.
     for (const path of gone) if (!this.#isClosed) await this.#takeAbsence(path);
+    if (!this.#isClosed) this.#inventory.tellDuplicates();
   }
 
   /** The known files that a survey says are gone: none while the folder itself cannot be read. */

@@ -30,6 +30,8 @@ export class Inventory {
   readonly #onDuplicate: (duplicate: Duplicate) => void;
   readonly #files: Map<string, FileHoldings> = new Map();
   readonly #holders: Map<ManifestKey, FileHoldings[]> = new Map();
+  /** Objects with several holders that something has happened to since duplicates were told. */
+  readonly #contested: Set<ManifestKey> = new Set();
   readonly #inForce: Map<ManifestKey, Manifest> = new Map();
 
   constructor(onEvent: (event: ManifestEvent) => void, onDuplicate: (duplicate: Duplicate) => void) {
@@ -94,6 +96,25 @@ export class Inventory {
     if (file.live.size === 0) this.#files.delete(path);
   }
 
+  /**
+   * Tells of the objects that several files hold, each once. Called when all files that changed together have been read:
+   * before that, an object on its way from one to another would pass for two.
+   */
+  tellDuplicates(): void {
+    for (const key of this.#contested) {
+      const holders = this.#holders.get(key) ?? [];
+      const winner = winnerOf(key, holders);
+      for (const loser of holders) {
+        const placed = loser.live.get(key);
+        if (loser === winner || placed === undefined || loser.duplicates.has(key)) continue;
+        loser.duplicates.add(key);
+        const reason = `${key} is already defined in ${winner?.path}`;
+        this.#onDuplicate({ file: loser.path, line: placed.line, reason });
+      }
+    }
+    this.#contested.clear();
+  }
+
   #hold(key: ManifestKey, file: FileHoldings): void {
     const holders = this.#holders.get(key);
     if (holders === undefined) this.#holders.set(key, [file]);
@@ -107,20 +128,10 @@ export class Inventory {
   }
 
   #settle(key: ManifestKey): void {
-    let winner: FileHoldings | undefined;
     const holders = this.#holders.get(key) ?? [];
-    for (const holder of holders) if (winner === undefined || isBefore(key, holder, winner)) winner = holder;
+    const winner = winnerOf(key, holders);
     winner?.duplicates.delete(key);
-    for (const loser of holders) {
-      const placed = loser.live.get(key);
-      if (loser === winner || placed === undefined || loser.duplicates.has(key)) continue;
-      loser.duplicates.add(key);
-      this.#onDuplicate({
-        file: loser.path,
-        line: placed.line,
-        reason: `${key} is already defined in ${winner?.path}`,
-      });
-    }
+    if (holders.length > 1) this.#contested.add(key);
     const manifest = winner?.live.get(key)?.manifest ?? winner?.kept.get(key);
     const before = this.#inForce.get(key);
     if (manifest === before || (before !== undefined && isDeepStrictEqual(manifest, before))) return;
@@ -128,6 +139,12 @@ export class Inventory {
     else this.#inForce.set(key, manifest);
     this.#onEvent({ key, manifest });
   }
+}
+
+function winnerOf(key: ManifestKey, holders: readonly FileHoldings[]): FileHoldings | undefined {
+  let winner: FileHoldings | undefined;
+  for (const holder of holders) if (winner === undefined || isBefore(key, holder, winner)) winner = holder;
+  return winner;
 }
 
 /** One reading of one file on its way into the inventory. */

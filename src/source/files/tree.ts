@@ -66,8 +66,9 @@ export class Tree {
   /** Null where the folder can be listed, otherwise the code of the error. */
   async rootFault(): Promise<string | null> {
     try {
+      if (!(await stat(this.root)).isDirectory()) return 'ENOTDIR';
       await access(this.root, constants.R_OK | constants.X_OK);
-      return (await stat(this.root)).isDirectory() ? null : 'ENOTDIR';
+      return null;
     } catch (error) {
       return codeOf(error);
     }

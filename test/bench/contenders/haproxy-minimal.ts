@@ -1,0 +1,67 @@
+// HAProxy with as little configuration as proxies these requests: no clean-up, no forwarding headers, no cookies, no maps,
+// TLS in the public listener itself. The price of a proxy without a router in it.
+
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { writePem } from '../certificates.ts';
+import { freePorts } from '../ports.ts';
+import type { BenchRoute } from '../routes.ts';
+import type { Contender, ContenderSetup, RunningContender } from './contender.ts';
+import { startHaproxy } from './haproxy.ts';
+
+export const haproxyMinimal: Contender = {
+  name: 'haproxy-minimal',
+  fidelity: 'answer',
+  start: async (setup: ContenderSetup): Promise<RunningContender> => {
+    const ports = await freePorts('http', 'https', 'passthrough');
+    return startHaproxy(setup, configuration(setup, ports), ports);
+  },
+};
+
+function configuration(setup: ContenderSetup, ports: RunningContender['ports']): string {
+  const routes = setup.routes.filter((route) => route.path === '');
+  const certificates = join(setup.folder, 'certs');
+  mkdirSync(certificates);
+  for (const { name, certificate } of routes) {
+    if (certificate !== null) writePem(join(certificates, `${name}.pem`), certificate);
+  }
+  const of = (termination: BenchRoute['termination']): readonly BenchRoute[] =>
+    routes.filter((route) => route.termination === termination);
+  const use = (routes: readonly BenchRoute[]): string =>
+    routes.map((route) => `  use_backend ${route.name} if { req.hdr(host) ${route.host} }`).join('\n');
+  return `global
+  nbthread 1
+
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 30s
+  timeout server 30s
+
+frontend http
+  bind 127.0.0.1:${ports.http}
+${use(of('none'))}
+
+frontend https
+  bind 127.0.0.1:${ports.https} ssl crt ${certificates}
+${use([...of('edge'), ...of('reencrypt')])}
+
+listen passthrough
+  mode tcp
+  bind 127.0.0.1:${ports.passthrough}
+${of('passthrough')
+  .map((route) => `  server ${route.name} 127.0.0.1:${route.podPort}`)
+  .join('\n')}
+${routes.map((route) => backend(route, setup.folder)).join('')}`;
+}
+
+function backend(route: BenchRoute, folder: string): string {
+  if (route.termination === 'passthrough') return '';
+  const authority = join(folder, `${route.name}.ca.pem`);
+  if (route.destinationAuthority !== null) writeFileSync(authority, route.destinationAuthority);
+  const tls = route.destinationAuthority === null ? '' : ` ssl verify required ca-file ${authority}`;
+  return `
+backend ${route.name}
+  server pod 127.0.0.1:${route.podPort}${tls}
+`;
+}

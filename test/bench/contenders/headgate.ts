@@ -1,0 +1,24 @@
+// Headgate with one worker. All its processes count: supervisor, controller and worker.
+
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { launchHeadgate } from '../headgate-process.ts';
+import { manifestsOf } from '../manifests.ts';
+import type { Contender, ContenderSetup, RunningContender } from './contender.ts';
+
+export const headgate: Contender = {
+  name: 'headgate',
+  fidelity: 'routed',
+  start: async ({ workspace, folder, routes, defaultCertificate }: ContenderSetup): Promise<RunningContender> => {
+    const manifests = join(folder, 'manifests');
+    mkdirSync(manifests);
+    writeFileSync(join(manifests, 'routes.yaml'), routes.map(manifestsOf).join(''));
+    const headgate = launchHeadgate(workspace, { manifests, defaultCertificate, httpPort: 0 });
+    const { httpPort, httpsPort } = await headgate.ready;
+    return {
+      ports: { http: httpPort, https: httpsPort, passthrough: httpsPort },
+      pids: headgate.pids,
+      stop: headgate.stop,
+    };
+  },
+};

@@ -1,0 +1,13 @@
+// TLS 1.3 ends at the router; connections are kept alive.
+
+import { HOSTS } from '../routes.ts';
+import type { LoadScenario } from './load-scenario.ts';
+
+export const edge: LoadScenario = {
+  name: 'edge',
+  entrance: 'https',
+  host: HOSTS.edge,
+  path: '/',
+  load: { kind: 'keep-alive', connections: 64 },
+  unit: 'request',
+};

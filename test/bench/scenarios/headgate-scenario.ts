@@ -1,0 +1,73 @@
+// What is measured of Headgate alone: how it starts, follows changes and survives with a large table.
+
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type HeadgateProcess, launchHeadgate, type ReadyLine } from '../headgate-process.ts';
+import { manifestsOf } from '../manifests.ts';
+import type { Options } from '../options.ts';
+import type { Pods } from '../pods.ts';
+import type { BenchRoute } from '../routes.ts';
+import type { Workspace } from '../workspace.ts';
+
+export type HeadgateScenario = {
+  readonly name: string;
+  run(bench: HeadgateBench): Promise<readonly Figure[]>;
+};
+
+export type HeadgateBench = {
+  readonly workspace: Workspace;
+  readonly pods: Pods;
+  readonly defaultCertificate: string;
+  readonly options: Options;
+  /** Tells the person who waits how far it is. */
+  progress(text: string): void;
+};
+
+/** One measured quantity with all its values, in the order they were taken. */
+export type Figure = {
+  readonly name: string;
+  readonly unit: 'ms' | 'count';
+  readonly values: readonly number[];
+};
+
+/** Headgate on a folder whose `routes.yaml` holds many Routes, and that can be added to. */
+export type LargeHeadgate = HeadgateProcess & {
+  readonly manifests: string;
+  readonly lines: ReadyLine;
+};
+
+/** Name of the file with all the Routes. */
+export const LARGE_FILE = 'routes.yaml';
+
+/** A plain Route with a Service of its own, `r-0` being the first. */
+export function numberedRoute(index: number, podPort: number): BenchRoute {
+  const name = `r-${index}`;
+  return {
+    name,
+    host: `${name}.bench.test`,
+    path: '',
+    termination: 'none',
+    podPort,
+    certificate: null,
+    destinationAuthority: null,
+  };
+}
+
+/** The manifests of `count` such Routes. */
+export function numberedManifests(count: number, podPort: number): string {
+  return Array.from({ length: count }, (_, index) => manifestsOf(numberedRoute(index, podPort))).join('');
+}
+
+/** Starts Headgate on these files and waits until it is ready. */
+export async function startLarge(
+  bench: HeadgateBench,
+  name: string,
+  files: Readonly<Record<string, string>>,
+): Promise<LargeHeadgate> {
+  const manifests = bench.workspace.folder(join(name, 'manifests'));
+  mkdirSync(manifests, { recursive: true });
+  for (const [file, text] of Object.entries(files)) writeFileSync(join(manifests, file), text);
+  const { defaultCertificate } = bench;
+  const headgate = launchHeadgate(bench.workspace, { manifests, defaultCertificate, httpPort: 0 });
+  return { ...headgate, manifests, lines: await headgate.ready };
+}

@@ -1,0 +1,66 @@
+// Requests of one kind against one contender, and the CPU time that each cost it.
+
+import type { Entrance, RunningContender } from '../contenders/contender.ts';
+import { cpuTimeUs } from '../cpu-time.ts';
+import type { LoadReport } from '../load-report.ts';
+import { runNewConnections } from '../new-connections.ts';
+import type { Workspace } from '../workspace.ts';
+import { runWrk } from '../wrk.ts';
+
+export type LoadScenario = {
+  readonly name: string;
+  readonly entrance: Entrance;
+  readonly host: string;
+  readonly path: string;
+  readonly load:
+    | { readonly kind: 'keep-alive'; readonly connections: number }
+    | { readonly kind: 'new-connections'; readonly concurrency: number };
+  /** What the CPU time is divided by. */
+  readonly unit: 'request' | '100 MB';
+};
+
+/** One run. */
+export type Sample = {
+  /** CPU time of all the contender's processes, per unit of the scenario. */
+  readonly cpuUsPerUnit: number;
+  readonly requestsPerSecond: number;
+  readonly bytesPerSecond: number;
+  readonly p50Us: number;
+  readonly p99Us: number;
+  readonly errors: number;
+};
+
+/** Loads the contender for some seconds. Throws when it lost or gained a process meanwhile: the sum would be wrong. */
+export async function measure(
+  workspace: Workspace,
+  scenario: LoadScenario,
+  contender: RunningContender,
+  seconds: number,
+): Promise<Sample> {
+  const pids = contender.pids();
+  const before = cpuTimeUs(pids);
+  const report = await runLoad(workspace, scenario, contender.ports[scenario.entrance], seconds);
+  if (contender.pids().join() !== pids.join()) throw new Error('the set of processes changed during the run');
+  const cpuUs = cpuTimeUs(pids) - before;
+  const durationS = report.durationUs / 1_000_000;
+  return {
+    cpuUsPerUnit: cpuUs / (scenario.unit === 'request' ? report.requests : report.bytes / 100_000_000),
+    requestsPerSecond: report.requests / durationS,
+    bytesPerSecond: report.bytes / durationS,
+    p50Us: report.p50Us,
+    p99Us: report.p99Us,
+    errors: report.errors,
+  };
+}
+
+function runLoad(workspace: Workspace, scenario: LoadScenario, port: number, seconds: number): Promise<LoadReport> {
+  const { host, path, load } = scenario;
+  switch (load.kind) {
+    case 'keep-alive': {
+      const scheme = scenario.entrance === 'http' ? 'http' : 'https';
+      return runWrk(workspace, { scheme, host, port, path, connections: load.connections, seconds });
+    }
+    case 'new-connections':
+      return runNewConnections(workspace, { host, port, path, concurrency: load.concurrency, seconds });
+  }
+}

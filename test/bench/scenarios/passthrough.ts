@@ -1,0 +1,13 @@
+// The router reads the SNI and copies bytes; small answers over kept-alive connections.
+
+import { HOSTS } from '../routes.ts';
+import type { LoadScenario } from './load-scenario.ts';
+
+export const passthrough: LoadScenario = {
+  name: 'passthrough',
+  entrance: 'passthrough',
+  host: HOSTS.passthrough,
+  path: '/',
+  load: { kind: 'keep-alive', connections: 64 },
+  unit: 'request',
+};

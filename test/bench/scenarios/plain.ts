@@ -1,0 +1,13 @@
+// HTTP over kept-alive connections, no TLS.
+
+import { HOSTS } from '../routes.ts';
+import type { LoadScenario } from './load-scenario.ts';
+
+export const plain: LoadScenario = {
+  name: 'plain',
+  entrance: 'http',
+  host: HOSTS.none,
+  path: '/',
+  load: { kind: 'keep-alive', connections: 64 },
+  unit: 'request',
+};
