@@ -78,14 +78,15 @@ class Worker {
       this.#tableChanged(first),
     );
     const table = () => this.#subscriber.table;
-    const pool = new UpstreamPool(config.maxIdleUpstream);
+    const deadlines = new Deadlines();
+    const pool = new UpstreamPool(config.maxIdleUpstream, deadlines);
     this.#context = {
       settings: config,
       limits: { maxHeadBytes: config.maxHeadBytes, maxHeaderLines: config.maxHeaderLines },
       table,
       balancer: new Balancer(worker),
       connector: new Connector(pool, config.connectTimeoutMs, this.metrics),
-      deadlines: new Deadlines(),
+      deadlines,
       answers: new AnswerBook(this.metrics, this.#log),
       accessLog: config.accessLogSample > 0 ? new AccessLog(config.accessLogSample, this.metrics, worker) : null,
       counters: new ProxyCounters(this.metrics),

@@ -13,6 +13,7 @@ export type HeadgateSetup = {
   readonly defaultCertificate: string;
   /** 0: any free port; the ready line tells which. */
   readonly httpPort: number;
+  readonly httpsPort: number;
 };
 
 /** The line that Headgate logs once it serves. */
@@ -34,7 +35,11 @@ export function launchHeadgate(workspace: Workspace, setup: HeadgateSetup): Head
   if (!existsSync(MAIN)) throw new Error('src/main.ts does not exist');
   const launched = workspace.launch(CONTENDER_CPU, process.execPath, [
     ...[MAIN, 'serve', '--source', 'files', '--manifests', setup.manifests],
-    ...['--http-port', String(setup.httpPort), '--https-port', '0', '--admin-port', '0', '--bind', '127.0.0.1'],
+    ...['--http-port', String(setup.httpPort), '--https-port', String(setup.httpsPort)],
+    // Clients come to these ports directly, and HAProxy tells pods the port that a connection came to.
+    ...(setup.httpPort === 0 ? [] : ['--public-http-port', String(setup.httpPort)]),
+    ...(setup.httpsPort === 0 ? [] : ['--public-https-port', String(setup.httpsPort)]),
+    ...['--admin-port', '0', '--bind', '127.0.0.1'],
     ...['--workers', '1', '--allow-loopback-endpoints', '--default-certificate', setup.defaultCertificate],
     ...['--shutdown-delay', '0'],
   ]);

@@ -546,7 +546,7 @@ export class HttpExchanges implements UpstreamUser, DeadlineOwner {
   // Responses.
 
   #readResponse(chunk: Buffer): void {
-    if (this.#firstByteMs === 0) this.#firstByteMs = performance.now();
+    if (this.#firstByteMs === 0 && this.#context.accessLog !== null) this.#firstByteMs = performance.now();
     const bytes = this.#responseInput.append(chunk);
     const head = this.#readers.response;
     for (let at = 0; ; ) {
@@ -625,8 +625,9 @@ export class HttpExchanges implements UpstreamUser, DeadlineOwner {
     const body = this.#takeResponse(rest);
     if (body === null) return;
     // What needs no change leaves as it came: head and body in one write, without a copy.
-    if (extra === '' && head.unchanged && (body === rest || body.length === rest.length)) {
-      this.#writeBytes(at === 0 ? bytes : bytes.subarray(at));
+    if (extra === '' && head.passable && sameBytes(body, rest)) {
+      const start = at + head.compact(bytes, at);
+      this.#writeBytes(start === 0 ? bytes : bytes.subarray(start));
     } else {
       const text = head.render(extra);
       if (body.length === 0) this.#write(text);
@@ -936,6 +937,11 @@ export class HttpExchanges implements UpstreamUser, DeadlineOwner {
     this.#clientBlocked = true;
     if (this.#phase === Phase.exchanging) this.#upstream?.socket.pause();
   }
+}
+
+/** Whether two buffers are the same place in memory, not just alike. */
+function sameBytes(a: Buffer, b: Buffer): boolean {
+  return a === b || (a.length === b.length && a.buffer === b.buffer && a.byteOffset === b.byteOffset);
 }
 
 /** Head and body in one buffer, so that they leave in one write. */

@@ -40,7 +40,7 @@ export class Connector {
     repeatable: boolean,
     user: UpstreamUser,
   ): UpstreamConnection | null {
-    const connection = this.#pool.take(connectionKey(pick, rule, hostName), repeatable, performance.now());
+    const connection = this.#pool.take(connectionKey(pick, rule, hostName), repeatable);
     if (connection === null) return null;
     connection.use(user);
     this.#reuses.value++;
@@ -68,7 +68,7 @@ export class Connector {
 
   /** Gives a connection back after a complete exchange. */
   release(connection: UpstreamConnection, keepAliveMs: number): void {
-    this.#pool.release(connection, keepAliveMs, performance.now());
+    this.#pool.release(connection, keepAliveMs);
   }
 
   close(): void {

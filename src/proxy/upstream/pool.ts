@@ -1,5 +1,6 @@
 // Connections to Endpoints that wait for their next request, newest first: the busiest stay warm, the rest age and close.
 
+import type { Deadlines } from '../deadlines.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 
 /** Idle longer than this is closed, unless the Endpoint named a shorter time: many servers close after 5 s. */
@@ -14,10 +15,12 @@ export class UpstreamPool {
   readonly #idle: Map<string, UpstreamConnection[]> = new Map();
   readonly #maxIdlePerEndpoint: number;
   readonly #timer: NodeJS.Timeout;
+  readonly #deadlines: Pick<Deadlines, 'nowMs'>;
   #count = 0;
 
-  constructor(maxIdlePerEndpoint: number) {
+  constructor(maxIdlePerEndpoint: number, deadlines: Pick<Deadlines, 'nowMs'>) {
     this.#maxIdlePerEndpoint = maxIdlePerEndpoint;
+    this.#deadlines = deadlines;
     this.#timer = setInterval(() => this.#sweep(), sweepMs);
     this.#timer.unref();
   }
@@ -28,7 +31,8 @@ export class UpstreamPool {
   }
 
   /** A connection that may be used at once, or null. `repeatable`: the request may be sent again if it turns out stale. */
-  take(key: string, repeatable: boolean, nowMs: number): UpstreamConnection | null {
+  take(key: string, repeatable: boolean): UpstreamConnection | null {
+    const nowMs = this.#deadlines.nowMs;
     const idle = this.#idle.get(key);
     if (idle === undefined) return null;
     for (let connection = idle.pop(); connection !== undefined; connection = idle.pop()) {
@@ -41,7 +45,8 @@ export class UpstreamPool {
   }
 
   /** Takes a connection back. `keepAliveMs`: how long the Endpoint said that it keeps it; 0: it did not say. */
-  release(connection: UpstreamConnection, keepAliveMs: number, nowMs: number): void {
+  release(connection: UpstreamConnection, keepAliveMs: number): void {
+    const nowMs = this.#deadlines.nowMs;
     let idle = this.#idle.get(connection.key);
     if (idle === undefined) {
       idle = [];
@@ -67,7 +72,7 @@ export class UpstreamPool {
   }
 
   #sweep(): void {
-    const nowMs = performance.now();
+    const nowMs = this.#deadlines.nowMs;
     for (const [key, idle] of this.#idle) {
       let kept = 0;
       for (const connection of idle) {

@@ -4,6 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { launchHeadgate } from '../headgate-process.ts';
 import { manifestsOf } from '../manifests.ts';
+import { freePorts } from '../ports.ts';
 import type { Contender, ContenderSetup, RunningContender } from './contender.ts';
 
 export const headgate: Contender = {
@@ -13,7 +14,8 @@ export const headgate: Contender = {
     const manifests = join(folder, 'manifests');
     mkdirSync(manifests);
     writeFileSync(join(manifests, 'routes.yaml'), routes.map(manifestsOf).join(''));
-    const headgate = launchHeadgate(workspace, { manifests, defaultCertificate, httpPort: 0 });
+    const { http, https } = await freePorts('http', 'https');
+    const headgate = launchHeadgate(workspace, { manifests, defaultCertificate, httpPort: http, httpsPort: https });
     const { httpPort, httpsPort } = await headgate.ready;
     return {
       ports: { http: httpPort, https: httpsPort, passthrough: httpsPort },

@@ -68,6 +68,6 @@ export async function startLarge(
   mkdirSync(manifests, { recursive: true });
   for (const [file, text] of Object.entries(files)) writeFileSync(join(manifests, file), text);
   const { defaultCertificate } = bench;
-  const headgate = launchHeadgate(bench.workspace, { manifests, defaultCertificate, httpPort: 0 });
+  const headgate = launchHeadgate(bench.workspace, { manifests, defaultCertificate, httpPort: 0, httpsPort: 0 });
   return { ...headgate, manifests, lines: await headgate.ready };
 }

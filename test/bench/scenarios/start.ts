@@ -38,6 +38,7 @@ export const start: HeadgateScenario = {
         manifests,
         defaultCertificate: bench.defaultCertificate,
         httpPort,
+        httpsPort: 0,
       });
       const ready = headgate.ready.then((line) => {
         readyMs.push(performance.now() - launchedAt);

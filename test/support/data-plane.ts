@@ -1,0 +1,267 @@
+// The data plane of a worker inside the test's own process: real sockets, a table made by hand, and at its end the check that
+// nothing was left behind.
+
+import { randomBytes } from 'node:crypto';
+import { BoundSocket } from 'node:net';
+import { AnswerBook, type AnswerReason } from '../../src/proxy/answers.ts';
+import { type ProxyContext, ProxyCounters, type ProxySettings } from '../../src/proxy/context.ts';
+import { type DeadlineOwner, type DeadlineSlot, Deadlines } from '../../src/proxy/deadlines.ts';
+import type { EndReason } from '../../src/proxy/end-reason.ts';
+import { Listener, type NewSession } from '../../src/proxy/listener/listener.ts';
+import { SecureContexts } from '../../src/proxy/secure-contexts.ts';
+import { createHeadReaders } from '../../src/proxy/session/exchange.ts';
+import { Session } from '../../src/proxy/session/session.ts';
+import { TlsTerminator, ticketPolicy } from '../../src/proxy/session/tls.ts';
+import { Balancer, type Pick } from '../../src/proxy/upstream/balancer.ts';
+import { Connector } from '../../src/proxy/upstream/connector.ts';
+import { UpstreamPool } from '../../src/proxy/upstream/pool.ts';
+import type { UpstreamConnection, UpstreamUser } from '../../src/proxy/upstream/upstream-connection.ts';
+import type { Change } from '../../src/table/delta.ts';
+import type { PathRule } from '../../src/table/entries.ts';
+import { RouteTable } from '../../src/table/route-table.ts';
+import type { Log, LogFields } from '../../src/telemetry/log.ts';
+import { type MetricName, Metrics } from '../../src/telemetry/metrics.ts';
+import { makeCertificate } from './certificates.ts';
+import { certificate, defaultCertificate } from './rules.ts';
+
+/** Long enough that no test meets one of them by accident; ports as in the golden cases. */
+const testSettings: ProxySettings = {
+  publicHttpPort: 28_080,
+  publicHttpsPort: 28_443,
+  forwardedHeaders: 'append',
+  connectTimeoutMs: 5_000,
+  clientTimeoutMs: 30_000,
+  clientFinTimeoutMs: 1_000,
+  serverTimeoutMs: 30_000,
+  serverFinTimeoutMs: 1_000,
+  headTimeoutMs: 10_000,
+  keepAliveTimeoutMs: 300_000,
+  tunnelTimeoutMs: 3_600_000,
+  inspectDelayMs: 5_000,
+  maxHeadBytes: 24_576,
+  maxHeaderLines: 100,
+  maxConnections: 0,
+  maxIdleUpstream: 64,
+  maxCertificateContexts: 2_000,
+  accessLogSample: 0,
+};
+
+/** How long what is closing may take to be gone when a test is over. */
+const leaveMs = 3_000;
+
+export type DataPlaneOptions = {
+  readonly settings?: Partial<ProxySettings>;
+  /** 48 bytes; made up where absent. */
+  readonly ticketKeys?: Buffer;
+  /** Address of the listeners. */
+  readonly address?: string;
+};
+
+export type LoggedLine = LogFields & { readonly message: string };
+
+export class DataPlane implements AsyncDisposable {
+  readonly table: RouteTable = new RouteTable();
+  readonly metrics: Metrics = new Metrics();
+  readonly lines: LoggedLine[] = [];
+  /** Why each Session ended, in order. */
+  readonly endReasons: EndReason[] = [];
+  readonly httpPort: number;
+  readonly httpsPort: number;
+  readonly #pool: UpstreamPool;
+  readonly #connector: WatchedConnector;
+  readonly #deadlines: WatchedDeadlines = new WatchedDeadlines();
+  readonly #terminator: TlsTerminator;
+  readonly #listeners: readonly Listener[];
+  readonly #fds: readonly number[];
+  readonly #onEnd: Set<() => void> = new Set();
+
+  private constructor(options: DataPlaneOptions) {
+    const settings: ProxySettings = { ...testSettings, ...options.settings };
+    const log = recordingLog(this.lines);
+    const { metrics } = this;
+    const table = (): RouteTable => this.table;
+    this.#pool = new UpstreamPool(settings.maxIdleUpstream, this.#deadlines);
+    this.#connector = new WatchedConnector(this.#pool, settings.connectTimeoutMs, metrics);
+    const context: ProxyContext = {
+      settings,
+      limits: { maxHeadBytes: settings.maxHeadBytes, maxHeaderLines: settings.maxHeaderLines },
+      table,
+      balancer: new Balancer(0),
+      connector: this.#connector,
+      deadlines: this.#deadlines,
+      answers: new AnswerBook(metrics, log),
+      accessLog: null,
+      counters: new ProxyCounters(metrics),
+      metrics,
+      log,
+      draining: false,
+    };
+    const policy = ticketPolicy(options.ticketKeys ?? randomBytes(48));
+    const contexts = new SecureContexts(settings.maxCertificateContexts, policy, log);
+    this.#terminator = new TlsTerminator(table, contexts, policy, settings.headTimeoutMs, metrics);
+    const readers = createHeadReaders(context.limits);
+    const newSession: NewSession = (listener, socket, onEnd) =>
+      new Session(context, readers, this.#terminator, listener, socket, (session, reason) => {
+        onEnd(session, reason);
+        this.endReasons.push(reason);
+        for (const look of [...this.#onEnd]) look();
+      });
+    this.#listeners = [
+      new Listener('http', newSession, () => true, metrics),
+      new Listener('https', newSession, () => true, metrics),
+    ];
+    const bound = [0, 0].map(() => new BoundSocket({ host: options.address ?? '127.0.0.1', port: 0 }));
+    // A listener closes the descriptor that it was given; the bound socket must not do so a second time when it is
+    // collected, because the number may be somebody else's by then.
+    keptSockets.push(...bound);
+    const [http, https] = bound;
+    this.httpPort = http?.address().port ?? 0;
+    this.httpsPort = https?.address().port ?? 0;
+    this.#fds = bound.map((socket) => socket.fd());
+    const made = sharedDefault();
+    this.put(certificate('default', made.certificate, made.key), defaultCertificate('default'));
+  }
+
+  /** Starts a data plane that serves these entries. */
+  static async start(changes: readonly Change[] = [], options: DataPlaneOptions = {}): Promise<DataPlane> {
+    const plane = new DataPlane(options);
+    plane.put(...changes);
+    await Promise.all(plane.#listeners.map((listener, i) => listener.listen(plane.#fds[i] ?? -1)));
+    return plane;
+  }
+
+  /** Puts entries in force, as a Delta would. */
+  put(...changes: readonly Change[]): void {
+    this.table.load(changes);
+    this.#terminator.followDefaultCertificate();
+  }
+
+  /** Sessions open now. */
+  get sessions(): number {
+    return this.#listeners.reduce((count, listener) => count + listener.sessions.size, 0);
+  }
+
+  /** Waits until so many Sessions have ended since the start, and answers why the last of them did. */
+  async ended(count = 1): Promise<EndReason> {
+    await this.#until(() => this.endReasons.length >= count);
+    return this.endReasons[count - 1] ?? 'draining';
+  }
+
+  /** Pooled connections to pods. */
+  get idleUpstreams(): number {
+    return this.#pool.size;
+  }
+
+  /** The value of one series; 0 if it was never touched. */
+  metric(name: MetricName, ...labels: readonly string[]): number {
+    const series = this.metrics.snapshot().find((one) => one.name === name && one.labels.join() === labels.join());
+    return series?.values[0] ?? 0;
+  }
+
+  /** How many answers of the router's own had this status and reason. */
+  answers(status: number, reason: AnswerReason): number {
+    return this.metric('headgate_answers_total', reason, String(status));
+  }
+
+  /** Ends it, and fails if the test's own clients have left and something of theirs has not. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#listeners.map((listener) => listener.close()));
+    const limit = setTimeout(() => {
+      for (const look of [...this.#onEnd]) look();
+    }, leaveMs);
+    const deadline = performance.now() + leaveMs;
+    await this.#until(() => this.sessions === 0 || performance.now() >= deadline);
+    clearTimeout(limit);
+    const left = {
+      sessions: this.sessions,
+      deadlines: this.#deadlines.claimed,
+      busyUpstreams: this.#connector.open - this.#pool.size,
+    };
+    for (const listener of this.#listeners) for (const session of [...listener.sessions]) session.destroy('draining');
+    this.#connector.close();
+    this.#deadlines.close();
+    if (left.sessions !== 0 || left.deadlines !== 0 || left.busyUpstreams !== 0) {
+      throw new Error(`left behind: ${JSON.stringify(left)}; ended before: ${this.endReasons.join(' ')}`);
+    }
+  }
+
+  #until(fits: () => boolean): Promise<void> {
+    if (fits()) return Promise.resolve();
+    return new Promise((done) => {
+      const look = (): void => {
+        if (!fits()) return;
+        this.#onEnd.delete(look);
+        done();
+      };
+      this.#onEnd.add(look);
+    });
+  }
+}
+
+const keptSockets: BoundSocket[] = [];
+
+let madeDefault: { readonly certificate: string; readonly key: string } | null = null;
+
+/** One default certificate for all data planes of a test file. */
+function sharedDefault(): { readonly certificate: string; readonly key: string } {
+  madeDefault ??= makeCertificate({ names: ['*.apps.example.test'] });
+  return madeDefault;
+}
+
+/** Counts the slots that are held. */
+class WatchedDeadlines extends Deadlines {
+  claimed = 0;
+
+  override claim(owner: DeadlineOwner): DeadlineSlot {
+    this.claimed++;
+    return super.claim(owner);
+  }
+
+  override release(slot: DeadlineSlot): void {
+    this.claimed--;
+    super.release(slot);
+  }
+}
+
+/** Knows every connection that it ever dialled. */
+class WatchedConnector extends Connector {
+  readonly #dialled: UpstreamConnection[] = [];
+
+  override dial(
+    pick: Pick,
+    rule: PathRule,
+    hostName: string,
+    table: RouteTable,
+    user: UpstreamUser,
+  ): UpstreamConnection | null {
+    const connection = super.dial(pick, rule, hostName, table, user);
+    if (connection !== null) this.#dialled.push(connection);
+    return connection;
+  }
+
+  override dialRaw(pick: Pick, user: UpstreamUser): UpstreamConnection {
+    const connection = super.dialRaw(pick, user);
+    this.#dialled.push(connection);
+    return connection;
+  }
+
+  /** Connections whose socket is not destroyed. */
+  get open(): number {
+    return this.#dialled.filter((connection) => !connection.socket.destroyed).length;
+  }
+}
+
+function recordingLog(lines: LoggedLine[]): Log {
+  const record = (fields: LogFields, message: string): void => {
+    lines.push({ ...fields, message });
+  };
+  const log: Log = {
+    debug: record,
+    info: record,
+    warn: record,
+    error: record,
+    with: () => log,
+    flush: () => {},
+  };
+  return log;
+}
