@@ -58,6 +58,7 @@ async function start(
   try {
     const controller = new Controller(order.config, order.epoch, order.fallbackCertificate, log, metrics);
     const admin = new AdminServer({
+      publicHttpsPort: order.config.publicHttpsPort,
       table: () => controller.table,
       routes: () => reports(controller),
       processes,

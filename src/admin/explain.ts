@@ -58,7 +58,11 @@ export type Explanation = {
 };
 
 /** Explains a request, or says what is wrong with the question. */
-export function explain(table: RouteTable, query: ExplainQuery): Explanation | { readonly problem: string } {
+export function explain(
+  table: RouteTable,
+  query: ExplainQuery,
+  publicHttpsPort: number,
+): Explanation | { readonly problem: string } {
   const url = parseUrl(query.url);
   if (url === null) return { problem: `not a URL with http or https: ${query.url}` };
   const scheme: Scheme = url.protocol === 'https:' ? 'https' : 'http';
@@ -100,7 +104,7 @@ export function explain(table: RouteTable, query: ExplainQuery): Explanation | {
     route: rule?.route ?? null,
     rule: rule === null ? null : describeRule(rule, hostOfRule(table, rule, name)),
     services: rule === null ? [] : servicesOf(table, rule),
-    answer: answerOf(match, name, path),
+    answer: answerOf(match, publicHttpsPort === 443 ? name : `${name}:${publicHttpsPort}`, path),
     candidates: candidatesOf(table, name, path, scheme, match),
   };
 }
@@ -156,12 +160,12 @@ function servicesOf(table: RouteTable, rule: PathRule): ExplainedService[] {
   });
 }
 
-function answerOf(match: HttpMatch, host: string, path: string): string {
+function answerOf(match: HttpMatch, authority: string, path: string): string {
   switch (match.kind) {
     case 'forward':
       return 'what the pod answers';
     case 'redirect':
-      return `302 to https://${host}${path}`;
+      return `302 to https://${authority}${path}`;
     case 'unavailable':
       return '503 (no-endpoint)';
     case 'unknown':

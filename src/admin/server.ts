@@ -25,6 +25,8 @@ export type RouteReport = {
 
 /** What the admin port asks of the rest. */
 export type AdminSubject = {
+  /** Where redirects lead to. */
+  readonly publicHttpsPort: number;
   readonly table: () => RouteTable;
   readonly routes: () => Iterable<RouteReport>;
   readonly processes: () => ProcessState;
@@ -131,7 +133,7 @@ export class AdminServer {
           return { name: text.slice(0, colon).trim(), value: text.slice(colon + 1).trim() };
         });
         const query = { url: url.searchParams.get('url') ?? '', headers, from: url.searchParams.get('from') };
-        const explanation = explain(subject.table(), query);
+        const explanation = explain(subject.table(), query, subject.publicHttpsPort);
         json(response, 'problem' in explanation ? 400 : 200, explanation);
         return;
       }

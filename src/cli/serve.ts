@@ -7,6 +7,9 @@ import { BindError, type BoundPorts, BoundSockets, Supervisor } from '../supervi
 import { createLog } from '../telemetry/log.ts';
 import { makeDefaultCertificate } from './make-certificate.ts';
 
+/** Under npm a Ctrl-C arrives twice: from the terminal, and passed on by npm. That is one wish, not two. */
+const sameSignalMs = 250;
+
 /** Runs the router until a signal ends it. Answers the exit code; 2 for a wrong configuration, 1 for a start that failed. */
 export async function serve(args: readonly string[]): Promise<number> {
   if (args.includes('--help') || args.includes('-h')) {
@@ -51,14 +54,16 @@ export async function runRouter(config: Config, onReady: (ports: BoundPorts) => 
         resolve(1);
       },
     );
-    let signals = 0;
+    let firstSignalMs: number | null = null;
     const onSignal = (signal: NodeJS.Signals): void => {
-      if (++signals > 1) {
+      if (firstSignalMs !== null) {
+        if (performance.now() - firstSignalMs < sameSignalMs) return;
         log.warn({ signal }, 'second signal, ending at once');
         supervisor.destroy();
         resolve(1);
         return;
       }
+      firstSignalMs = performance.now();
       supervisor.drain().then(
         () => resolve(0),
         (error: unknown) => {

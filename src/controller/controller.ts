@@ -7,7 +7,7 @@ import { Publisher } from '../replication/publisher.ts';
 import { Folder } from '../source/files/folder.ts';
 import type { RouteManifest } from '../source/manifests.ts';
 import { formatRevision, type Revision } from '../table/delta.ts';
-import type { RouteKey } from '../table/entries.ts';
+import type { Certificate, RouteKey } from '../table/entries.ts';
 import type { RouteTable } from '../table/route-table.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -45,11 +45,7 @@ export class Controller {
       },
       onProblem: ({ file, line, reason }) => log.error({ file, line, reason }, 'manifest cannot be used'),
     });
-    this.#reconciler.setDefaultAuthority(
-      config.defaultDestinationCaPath === ''
-        ? null
-        : authorityFromPem(readFileSync(config.defaultDestinationCaPath, 'utf8')),
-    );
+    this.#reconciler.setDefaultAuthority(defaultAuthority(config.defaultDestinationCaPath));
     this.#defaultCertificate = new DefaultCertificate(config, fallback, log, (certificate) => {
       this.#reconciler.setDefaultCertificate(certificate);
       this.#schedule();
@@ -164,4 +160,12 @@ export class Controller {
     metrics.observe('headgate_workers', () => this.servingWorkers, 'serving');
     metrics.histogram('headgate_propagation_seconds');
   }
+}
+
+/** The authority in a file; null where none is configured. Throws where it holds none: unverified pods must be a choice. */
+function defaultAuthority(path: string): Certificate | null {
+  if (path === '') return null;
+  const authority = authorityFromPem(readFileSync(path, 'utf8'));
+  if (authority === null) throw new Error(`unable to load default destination CA certificate: none in ${path}`);
+  return authority;
 }

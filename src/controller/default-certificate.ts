@@ -20,7 +20,9 @@ export class DefaultCertificate {
   readonly #fixed: string;
   readonly #log: Log;
   readonly #onChange: (certificate: Certificate) => void;
+  readonly #mustServe: boolean;
   #served = false;
+  #problem = '';
 
   /** `onChange` hears of the first certificate within `start`, and of every later one that can be served. */
   constructor(
@@ -34,12 +36,19 @@ export class DefaultCertificate {
     this.#log = log;
     this.#onChange = onChange;
     this.#files = this.#filesOf(settings);
+    this.#mustServe = settings.defaultCertificatePem !== '' || settings.defaultCertificatePath !== '';
   }
 
+  /**
+   * Throws where a text or a file was given that cannot be served. A directory may still be empty, since something else
+   * fills it; until then the self-signed certificate is served.
+   */
   async start(): Promise<void> {
     if (this.#fixed !== '') this.#take(servingFromPem(this.#fixed), 'DEFAULT_CERTIFICATE');
     else if (this.#files !== null) await this.#files.start();
-    if (!this.#served) this.#take(servingFromPair(this.#fallback.chain, this.#fallback.key), 'self-signed');
+    if (this.#served) return;
+    if (this.#mustServe) throw new Error(`the default certificate cannot be served: ${this.#problem}`);
+    this.#take(servingFromPair(this.#fallback.chain, this.#fallback.key), 'self-signed');
   }
 
   close(): void {

@@ -23,10 +23,13 @@ forbidden.addAddress('168.63.129.16', 'ipv4');
 forbidden.addAddress('::a83f:8110', 'ipv6');
 forbidden.addAddress('fd00:ec2::254', 'ipv6');
 
-/** Whether an address may be dialled. `allowLoopback`: for a router and its backends on one machine. */
+/**
+ * Whether an address may be dialled: an IP literal without a zone. `allowLoopback`: for a router and its backends on one
+ * machine.
+ */
 export function isDialable(address: string, allowLoopback: boolean): boolean {
   const version = isIP(address);
-  if (version === 0) return false;
+  if (version === 0 || address.includes('%')) return false;
   const family = version === 4 ? 'ipv4' : 'ipv6';
   return !forbidden.check(address, family) && (allowLoopback || !loopback.check(address, family));
 }

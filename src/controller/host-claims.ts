@@ -120,16 +120,20 @@ export class HostClaims {
 
   /**
    * After a change below or of a wildcard: decides the wildcards of the domain anew, oldest first, since each depends on
-   * elders only, and marks what hangs on them. A change that no wildcard is younger than leaves them alone: that is the
-   * common case, and keeps a new Route from costing as much as its domain has Hosts.
+   * elders only, and marks what hangs on them. A Host leaves a wildcard alone when the changed Claim is younger, or when all
+   * Claims on it are of the wildcard's namespace: that is the common case, and keeps a new Route from costing as much as its
+   * domain has Hosts. (Of the same namespace alone is not enough: who goes may make room for a stranger.)
    */
   #followWildcards(changed: Claim, dirty: Set<Host>): void {
     if (this.#ownership !== 'strict') return;
     const name = isWildcard(changed.host) ? changed.host.slice(2) : parentOf(changed.host);
     const domain = this.#domains.get(name);
     if (domain === undefined) return;
+    const onHost = this.#byHost.get(changed.host) ?? [];
     const concerned = domain.wildcards.some(
-      (wildcard) => wildcard.namespace !== changed.namespace && compareAge(changed, wildcard) < 0,
+      (wildcard) =>
+        compareAge(changed, wildcard) < 0 &&
+        (changed.namespace !== wildcard.namespace || onHost.some((claim) => claim.namespace !== wildcard.namespace)),
     );
     if (!isWildcard(changed.host) && !concerned) return;
     const before = domain.winners;

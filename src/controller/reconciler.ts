@@ -48,8 +48,8 @@ export class Reconciler {
   readonly #epoch: number;
   readonly #dirtyHosts: Set<Host> = new Set();
   readonly #dirtyServices: Set<ObjectKey> = new Set();
-  readonly #lostTo: Map<RouteKey, RouteKey> = new Map();
-  /** Who has been seen on a Host before: tells a newcomer from an old owner in messages. */
+  readonly #lostTo: Map<RouteKey, Claim> = new Map();
+  /** Whose present Claim on a Host has been decided before: tells newcomers from those who were there, in messages. */
   readonly #seenOn: Map<Host, Set<RouteKey>> = new Map();
   /** How many HostRules name a Backend or a Certificate; with the last one the entry goes. */
   readonly #backendUses: Map<BackendId, { subject: BackendSubject; count: number }> = new Map();
@@ -98,21 +98,21 @@ export class Reconciler {
   }
 
   /**
-   * Compiles dirty keys for a few milliseconds. The table has taken the Delta when this returns. Verdicts belong to the
-   * table's Revision then.
+   * Compiles dirty keys for a few milliseconds, at least one of each kind: Endpoints do not wait until all hosts are done,
+   * nor the other way round. The table has taken the Delta when this returns. Verdicts belong to the table's Revision then.
    */
   step(): Outcome {
     const started = performance.now();
     const changes = new Changes();
+    for (const service of this.#dirtyServices) {
+      this.#dirtyServices.delete(service);
+      for (const id of this.#backendsByService.get(service) ?? []) this.#reconcileBackend(id, changes);
+      if (performance.now() - started > sliceMs) break;
+    }
     for (const host of this.#dirtyHosts) {
       this.#dirtyHosts.delete(host);
       this.#reconcileHost(host, changes);
       if (performance.now() - started > sliceMs) break;
-    }
-    for (const service of this.#dirtyServices) {
-      if (performance.now() - started > sliceMs) break;
-      this.#dirtyServices.delete(service);
-      for (const id of this.#backendsByService.get(service) ?? []) this.#reconcileBackend(id, changes);
     }
     const delta = this.#takeDelta(changes.against(this.table));
     const verdicts: VerdictChange[] = [];
@@ -138,17 +138,18 @@ export class Reconciler {
     const claim = route === undefined ? null : claimOf(route, this.#settings);
     const before = this.#claims.claimOf(key);
     const made = claim !== null && !('kind' in claim) ? claim : null;
+    // What an earlier version came to and nobody was told yet is not true any more.
+    this.#pendingVerdicts.delete(key);
     // A Claim that says the same keeps its place; the Host is compiled anew all the same, for the rest of the Route.
-    if (before !== undefined && made !== null && isDeepStrictEqual(before, made)) this.#dirtyHosts.add(before.host);
-    else for (const host of this.#claims.set(key, made)) this.#dirtyHosts.add(host);
-    if (before !== undefined && (made === null || made.host !== before.host)) this.#forget(key, before.host);
-    if (route === undefined) {
-      this.verdicts.delete(key);
-      this.#pendingVerdicts.delete(key);
+    if (before !== undefined && made !== null && isDeepStrictEqual(before, made)) {
+      this.#dirtyHosts.add(before.host);
+    } else {
+      for (const host of this.#claims.set(key, made)) this.#dirtyHosts.add(host);
+      if (before !== undefined) this.#forget(key, before.host);
       this.#lostTo.delete(key);
-    } else if (claim !== null && 'kind' in claim) {
-      this.#judge(route, claim);
     }
+    if (route === undefined) this.verdicts.delete(key);
+    else if (claim !== null && 'kind' in claim) this.#judge(route, claim);
   }
 
   #forget(route: RouteKey, host: Host): void {
@@ -169,7 +170,7 @@ export class Reconciler {
       if (route === undefined) continue;
       if (to !== null) {
         this.#judge(route, rejected('HostAlreadyClaimed', this.#messageFor(decision, to)));
-        this.#lostTo.set(claim.route, to.route);
+        this.#lostTo.set(claim.route, to);
         continue;
       }
       this.#lostTo.delete(claim.route);
@@ -194,12 +195,13 @@ export class Reconciler {
   #messageFor(decision: Decision, owner: Claim): string {
     const key = decision.claim.route;
     const known = this.verdicts.get(key)?.verdict;
-    // Still losing to the same Route: what was said stands, whatever has happened since.
-    const standing = this.#lostTo.get(key) === owner.route && known?.kind === 'rejected';
+    // Still losing to the same Claim: what was said stands, whatever has happened since.
+    const standing = this.#lostTo.get(key) === owner && known?.kind === 'rejected';
     if (standing && known.reason === 'HostAlreadyClaimed') return known.message;
+    const seen = this.#seenOn.get(decision.claim.host);
     return claimMessage(decision, owner, this.#settings.allowWildcardRoutes, {
-      wasAdmitted: known?.kind === 'admitted',
-      ownerIsNew: this.#seenOn.get(decision.claim.host)?.has(owner.route) !== true,
+      wasAdmitted: known?.kind === 'admitted' && seen?.has(key) === true,
+      ownerIsNew: seen?.has(owner.route) !== true,
     });
   }
 

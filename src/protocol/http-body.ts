@@ -169,10 +169,12 @@ export class ChunkedBody {
         }
         case State.trailer: {
           const before = this.#trailer.length;
-          this.#trailer += bytes.toString('latin1', at, Math.min(end, at + this.#maxTrailerBytes + 4));
+          // Its lines and the empty one: the same limit however the bytes were split.
+          const limit = this.#maxTrailerBytes + 2;
+          this.#trailer += bytes.toString('latin1', at, Math.min(end, at + limit - before));
           const whole = trailerEnd(this.#trailer);
           if (whole < 0) {
-            if (this.#trailer.length > this.#maxTrailerBytes) return this.#fail('trailer-too-large');
+            if (this.#trailer.length >= limit) return this.#fail('trailer-too-large');
             at = end;
             break;
           }

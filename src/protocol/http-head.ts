@@ -172,7 +172,7 @@ class FieldLines {
   }
 
   /** The options of Connection, lower-case. The two that nearly every message has are told apart without a list. */
-  connectionOptions(): readonly string[] {
+  connectionOptions(): ReadonlySet<string> {
     const line = this.find(Field.connection, 0);
     if (line < 0) return noOptions;
     const at = this.#valueAt[line] ?? 0;
@@ -181,7 +181,7 @@ class FieldLines {
       if (length === 10 && sameName(this.text, at, 'keep-alive')) return keepAliveOption;
       if (length === 5 && sameName(this.text, at, 'close')) return closeOption;
     }
-    return listElements(this.values(Field.connection));
+    return new Set(listElements(this.values(Field.connection)));
   }
 
   drop(line: number): void {
@@ -196,11 +196,11 @@ class FieldLines {
   }
 
   /** Drops the fields that Connection names (RFC 9110 7.6.1); those that the engine itself knows keep their own rules. */
-  dropNamed(name: string): void {
+  dropNamed(names: ReadonlySet<string>): void {
     for (let line = 0; line < this.count; line++) {
       if (this.#kind[line] !== Field.other) continue;
       const at = this.#lineAt[line] ?? 0;
-      if (this.text.charCodeAt(at + name.length) === COLON && sameName(this.text, at, name)) this.#dropped[line] = 1;
+      if (names.has(this.text.slice(at, this.text.indexOf(':', at)).toLowerCase())) this.#dropped[line] = 1;
     }
   }
 
@@ -254,9 +254,9 @@ const hopByHop =
   (1 << Field.upgrade) |
   (1 << Field.transferEncoding);
 
-const noOptions: readonly string[] = [];
-const keepAliveOption: readonly string[] = ['keep-alive'];
-const closeOption: readonly string[] = ['close'];
+const noOptions: ReadonlySet<string> = new Set();
+const keepAliveOption: ReadonlySet<string> = new Set(['keep-alive']);
+const closeOption: ReadonlySet<string> = new Set(['close']);
 
 /** A request's head. After `read` answered null its fields are true, until the next `read`. */
 export class RequestHead {
@@ -449,14 +449,10 @@ export class RequestHead {
     this.#acceptsTrailers = false;
     const special = hopByHop | (1 << Field.forged) | (this.minorVersion === 0 ? 1 << Field.expect : 0);
     if ((lines.present & special) === 0) return;
-    let mayUpgrade = false;
-    for (const option of lines.connectionOptions()) {
-      if (option === 'close') this.keepAlive = false;
-      else if (option === 'upgrade') mayUpgrade = true;
-      else if (option === 'keep-alive') this.keepAlive = true;
-      else lines.dropNamed(option);
-    }
-    if (mayUpgrade && this.minorVersion === 1 && this.framing === 'none' && lines.has(Field.upgrade)) {
+    const options = lines.connectionOptions();
+    this.keepAlive = staysOpen(options, this.minorVersion);
+    if (namesFields(options)) lines.dropNamed(options);
+    if (options.has('upgrade') && this.minorVersion === 1 && this.framing === 'none' && lines.has(Field.upgrade)) {
       // h2c by Upgrade is not offered (RFC 9113 3.1 took it out); a request with a body is answered, not switched.
       this.upgrade = lines
         .values(Field.upgrade)
@@ -572,15 +568,23 @@ export class ResponseHead {
     // Transfer-Encoding: chunked is the one hop-by-hop field that goes on as it came, because the body does too.
     const hops = hopByHop & ~(1 << Field.transferEncoding);
     if ((lines.present & hops) === 0) return null;
-    for (const option of lines.connectionOptions()) {
-      if (option === 'close') this.keepAlive = false;
-      else if (option === 'keep-alive') this.keepAlive = true;
-      else lines.dropNamed(option);
-    }
+    const options = lines.connectionOptions();
+    this.keepAlive = staysOpen(options, this.minorVersion);
+    if (namesFields(options)) lines.dropNamed(options);
     if (lines.has(Field.keepAlive)) this.keepAliveMs = keepAliveHintMs(lines.values(Field.keepAlive));
     lines.dropKinds(hops);
     return null;
   }
+}
+
+/** RFC 9112 9.3: `close` outweighs everything, and HTTP/1.0 closes unless told to stay. */
+function staysOpen(options: ReadonlySet<string>, minorVersion: number): boolean {
+  return !options.has('close') && (minorVersion === 1 || options.has('keep-alive'));
+}
+
+/** The usual single option names no field that is still to be dropped. */
+function namesFields(options: ReadonlySet<string>): boolean {
+  return options !== noOptions && options !== keepAliveOption && options !== closeOption;
 }
 
 /** 0 or 1 for HTTP/1.0 and HTTP/1.1 (eight characters), -1 for everything else. */
@@ -613,8 +617,8 @@ function readContentLength(lines: FieldLines): number {
   if (length >= 0 && lines.find(Field.contentLength, line + 1) < 0) return length;
   if (length === -2) return -2;
   const elements = lines.values(Field.contentLength).split(',');
-  const first = (elements[0] ?? '').trim();
-  for (const element of elements) if (element.trim() !== first) return -1;
+  const first = withoutBlanks(elements[0] ?? '');
+  for (const element of elements) if (withoutBlanks(element) !== first) return -1;
   const agreed = decimal(first);
   if (agreed >= 0) lines.collapseLength(agreed);
   return agreed;
@@ -672,6 +676,15 @@ function isNameChar(c: number): boolean {
 
 function isAddressChar(c: number): boolean {
   return (c >= 0x61 && c <= 0x66) || (c >= 0x30 && c <= 0x39) || c === COLON || c === 0x2e;
+}
+
+/** Unlike `trim`, which takes a no-break space for a blank too. */
+function withoutBlanks(element: string): string {
+  let start = 0;
+  let end = element.length;
+  while (start < end && isBlank(element.charCodeAt(start))) start++;
+  while (end > start && isBlank(element.charCodeAt(end - 1))) end--;
+  return element.slice(start, end);
 }
 
 function isBlank(c: number): boolean {

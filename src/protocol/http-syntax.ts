@@ -97,8 +97,8 @@ export function fieldOf(text: string, start: number, end: number): number {
 }
 
 /**
- * Whether the token at `start` is this lower-case name, whatever its case. The caller knows that the length fits and that
- * only token characters stand there: among those, setting bit 5 makes no two different names equal.
+ * Whether the text at `start` is this name of lower-case letters, digits and hyphens, whatever its case. The caller knows
+ * that the length fits and that no control character stands there: then setting bit 5 makes no other character one of these.
  */
 export function sameName(text: string, start: number, lower: string): boolean {
   for (let i = 0; i < lower.length; i++) {

@@ -62,9 +62,10 @@ export class FrameReader {
       if (length > maxFrameBytes) throw new BrokenStream(`frame of ${length} bytes`);
       if (this.#length < headerBytes + length) return;
       const frame = this.#joined(headerBytes + length);
-      const kind = kinds[frame[4] ?? 255];
-      const message: Message = JSON.parse(frame.toString('utf8', headerBytes, headerBytes + length));
-      if (kind === undefined || message.kind !== kind) throw new BrokenStream('frame of an unknown type');
+      const message = messageIn(frame.toString('utf8', headerBytes, headerBytes + length));
+      if (message === undefined || message.kind !== kinds[frame[4] ?? 255]) {
+        throw new BrokenStream(`frame of ${length} bytes that is no message`);
+      }
       this.#drop(headerBytes + length);
       yield message;
     }
@@ -85,5 +86,14 @@ export class FrameReader {
     this.#length -= bytes;
     if (first.length === bytes) this.#pieces.shift();
     else this.#pieces[0] = first.subarray(bytes);
+  }
+}
+
+/** Undefined where the text is no message. The parser's own error would quote the text, and there are keys in it. */
+function messageIn(json: string): Message | undefined {
+  try {
+    return (JSON.parse(json) as Message | null) ?? undefined;
+  } catch {
+    return undefined;
   }
 }

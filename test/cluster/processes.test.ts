@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import { Load } from '../support/load.ts';
 import { NamedPod, routeYaml, serviceYaml } from '../support/pods.ts';
+import { get } from '../support/requests.ts';
 import { eventually, isAlive, ManifestFolder, RunningRouter } from '../support/router.ts';
 
 function folderFor(pod: NamedPod): ManifestFolder {
@@ -53,10 +54,10 @@ describe('the controller is killed', () => {
     process.kill(before.controller, 'SIGKILL');
     folder.write('more.yaml', routeYaml('more', 'more.test', 'web'));
     const answer = await eventually(
-      () => fetchFrom(router, 'more.test'),
+      () => get(router.httpPort, 'more.test'),
       ({ status }) => status === 200,
     );
-    expect(answer.text).toBe('pod');
+    expect(answer.body).toBe('pod');
     await eventually(
       () => router.admin('/healthz/ready'),
       ({ status }) => status === 200,
@@ -103,29 +104,16 @@ describe('SIGTERM', () => {
     expect([controller, ...workers.map(({ pid }) => pid)].filter(isAlive)).toEqual([]);
   });
 
-  test('an idle keep-alive connection is closed in order, a second signal ends at once', async () => {
+  test('during the delay everything is served; a second signal ends at once', async () => {
     await using pod = await NamedPod.start('pod');
     using folder = folderFor(pod);
     const router = await RunningRouter.start(folder, ['--workers', '1', '--shutdown-delay', '1h']);
     router.kill('SIGTERM');
     await router.line((line) => line.msg === 'shutting down');
-    expect((await fetchFrom(router, 'web.test')).status).toBe(200);
-    router.kill('SIGTERM');
+    expect((await get(router.httpPort, 'web.test')).status).toBe(200);
+    // A signal right behind the first counts as the same one (npm passes a Ctrl-C on), so it is said again.
+    const again = setInterval(() => router.kill('SIGTERM'), 100);
     expect(await router.exited).toEqual({ code: 1, signal: null });
+    clearInterval(again);
   });
 });
-
-async function fetchFrom(router: RunningRouter, host: string): Promise<{ status: number; text: string }> {
-  const { request } = await import('node:http');
-  return await new Promise((done, failed) => {
-    request({ port: router.httpPort, host: '127.0.0.1', headers: { host }, agent: false }, (response) => {
-      let text = '';
-      response.setEncoding('utf8').on('data', (piece: string) => {
-        text += piece;
-      });
-      response.on('end', () => done({ status: response.statusCode ?? 0, text }));
-    })
-      .on('error', failed)
-      .end();
-  });
-}
