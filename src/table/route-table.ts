@@ -117,16 +117,16 @@ export class RouteTable {
   matchHttp(host: Host | undefined, path: string, scheme: Scheme): HttpMatch {
     if (host === undefined) return unknownHttp;
     const exact = this.hosts.get(host);
-    if (scheme === 'http') {
-      // Every Route of the Host takes part in this decision, whatever its termination: a more specific Route without
-      // redirect is not redirected by a less specific one, and the other way round (5.3).
-      const nearest = coveringRule(exact, path) ?? coveringRule(this.hosts.get(wildcardOf(host)), path);
-      if (nearest === undefined) return unknownHttp;
-      if (nearest.termination !== 'none' && nearest.insecurePolicy === 'Redirect') {
-        return { kind: 'redirect', rule: nearest };
-      }
+    // Every Route of the Host takes part in the first decision, whatever its termination: a more specific Route without
+    // redirect is not redirected by a less specific one, and the other way round (5.3).
+    const nearest = coveringRule(exact, path) ?? coveringRule(this.hosts.get(wildcardOf(host)), path);
+    if (nearest === undefined) return unknownHttp;
+    if (scheme === 'http' && nearest.termination !== 'none' && nearest.insecurePolicy === 'Redirect') {
+      return { kind: 'redirect', rule: nearest };
     }
-    const rule = servingRule(exact, path, scheme) ?? servingRule(this.hosts.get(wildcardOf(host)), path, scheme);
+    const rule = serves(nearest, scheme)
+      ? nearest
+      : (servingRule(exact, path, scheme) ?? servingRule(this.hosts.get(wildcardOf(host)), path, scheme));
     if (rule === undefined) return unknownHttp;
     return { kind: this.hasEndpoint(rule) ? 'forward' : 'unavailable', rule };
   }

@@ -13,7 +13,7 @@ import { type Options, parseOptions, selected, USAGE } from './options.ts';
 import { startPods } from './pods.ts';
 import { differences, type Started } from './proof.ts';
 import { type HeadgateResult, headgateTable, type LoadResult, loadTable } from './report.ts';
-import { HOSTS, loadRoutes } from './routes.ts';
+import { HOSTS, loadRoutes, otherRoutes } from './routes.ts';
 import { change } from './scenarios/change.ts';
 import { edge } from './scenarios/edge.ts';
 import { edgeNew } from './scenarios/edge-new.ts';
@@ -65,7 +65,7 @@ async function main(args: readonly string[]): Promise<number> {
   const loadScenarios = selected(LOAD_SCENARIOS, options.only);
   let loadResults: readonly LoadResult[] = [];
   if (loadScenarios.length > 0) {
-    const routes = loadRoutes(pods, presented, podCertificate);
+    const routes = [...loadRoutes(pods, presented, podCertificate), ...otherRoutes(options.otherRoutes, pods)];
     const started: Started[] = [];
     for (const contender of selected(CONTENDERS, options.contenders)) {
       try {

@@ -13,6 +13,8 @@ export type Options = {
   readonly jsonFile: string | null;
   /** Time contenders although they answer differently. */
   readonly allowDifferences: boolean;
+  /** Routes beside the measured ones in the load scenarios. */
+  readonly otherRoutes: number;
   /** How many Routes `start`, `change` and `kill` work with. */
   readonly routes: number;
   readonly starts: number;
@@ -27,6 +29,7 @@ export const USAGE = `usage: npm run bench -- [flags]
   --rounds N            rounds of the load scenarios (default 5)
   --seconds S           length of each run (default 4)
   --allow-differences   time contenders although they answer differently
+  --other-routes N      Routes beside the measured ones under load (default 93: 100 in all, a small cluster)
   --routes N            Routes in start, change and kill (default 10000)
   --starts N            starts (default 3)
   --changes N           changes of a small file (default 1000)
@@ -46,6 +49,7 @@ export function parseOptions(args: readonly string[]): Options | 'help' {
       rounds: { type: 'string', default: '5' },
       seconds: { type: 'string', default: '4' },
       'allow-differences': { type: 'boolean', default: false },
+      'other-routes': { type: 'string', default: '93' },
       routes: { type: 'string', default: '10000' },
       starts: { type: 'string', default: '3' },
       changes: { type: 'string', default: '1000' },
@@ -63,6 +67,7 @@ export function parseOptions(args: readonly string[]): Options | 'help' {
     contenders: values.contenders?.split(',') ?? null,
     jsonFile: values.json ?? null,
     allowDifferences: values['allow-differences'],
+    otherRoutes: positive('other-routes', values['other-routes']),
     routes: positive('routes', values.routes),
     starts: positive('starts', values.starts),
     changes: positive('changes', values.changes),
