@@ -74,6 +74,7 @@ export class DefaultCertificate {
 
   #take(serving: ServingCertificate, from: string): void {
     if (serving.kind === 'invalid') {
+      this.#problem = `${from}: ${serving.problem}`;
       this.#log.error(
         { from, reason: serving.problem },
         'default certificate cannot be served, the last good one stays',
