@@ -1,0 +1,83 @@
+import { describe, expect, test } from 'vitest';
+import { type Explanation, explain } from '../../src/admin/explain.ts';
+import { RouteTable } from '../../src/table/route-table.ts';
+import { hostWithRoutes, route } from '../support/rules.ts';
+
+const table = new RouteTable();
+table.load([
+  ...hostWithRoutes('mix.test', [
+    { host: 'mix.test', name: 'plain', path: '/plain', pods: [81] },
+    { host: 'mix.test', name: 'none', path: '/none', termination: 'edge', pods: [82] },
+    { host: 'mix.test', name: 'redirect', termination: 'edge', insecurePolicy: 'Redirect', pods: [83] },
+  ]),
+  ...route({ host: 'pass.test', name: 'pass', termination: 'passthrough', pods: [84] }),
+  ...route({ host: 'empty.test', name: 'empty', pods: [] }),
+  ...route({
+    host: 'split.test',
+    name: 'split',
+    services: [
+      { service: 'a', pods: [85], weight: 30 },
+      { service: 'b', pods: [86, 87], weight: 10 },
+      { service: 'c', pods: [], weight: 60 },
+    ],
+  }),
+  ...route({ host: '*.wild.test', name: 'wild', pods: [88] }),
+]);
+
+function explained(url: string, headers: readonly { name: string; value: string }[] = []): Explanation {
+  const explanation = explain(table, { url, headers, from: null }, 8443);
+  if ('problem' in explanation) throw new Error(explanation.problem);
+  return explanation;
+}
+
+describe('explain', () => {
+  test.each([
+    ['http://mix.test/plain/x', 'forward', 'shop/plain', 'what the pod answers'],
+    ['https://mix.test/plain', 'forward', 'shop/redirect', 'what the pod answers'],
+    ['http://mix.test/none', 'unknown', null, '503 (no-route)'],
+    ['http://mix.test/a?b=c', 'redirect', 'shop/redirect', '302 to https://mix.test:8443/a'],
+    ['http://empty.test/', 'unavailable', 'shop/empty', '503 (no-endpoint)'],
+    ['http://nobody.test/', 'unknown', null, '503 (no-route)'],
+    ['http://a.wild.test/', 'forward', 'shop/wild', 'what the pod answers'],
+    ['http://a.b.wild.test/', 'unknown', null, '503 (no-route)'],
+    ['https://pass.test/', 'passthrough', 'shop/pass', 'the bytes go to a pod untouched: the pod answers'],
+  ])('%s', (url, match, routeKey, answer) => {
+    expect(explained(url)).toMatchObject({ match, route: routeKey, answer });
+  });
+
+  test('says why the other candidates lost', () => {
+    expect(explained('http://mix.test/none').candidates).toEqual([
+      { host: 'mix.test', route: 'shop/plain', path: '/plain', outcome: 'its path does not cover the request' },
+      {
+        host: 'mix.test',
+        route: 'shop/none',
+        path: '/none',
+        outcome: 'insecureEdgeTerminationPolicy None: not served on the plain port',
+      },
+      {
+        host: 'mix.test',
+        route: 'shop/redirect',
+        path: '/',
+        outcome: 'insecureEdgeTerminationPolicy Redirect: not served on the plain port',
+      },
+    ]);
+  });
+
+  test('tells exact shares of Services that have endpoints', () => {
+    expect(explained('http://split.test/').services.map(({ share, endpoints }) => [share, endpoints.length])).toEqual([
+      [0.75, 1],
+      [0.25, 2],
+      [0, 0],
+    ]);
+  });
+
+  test('a Host header counts for the match, the URL for the SNI; dot segments are not resolved', () => {
+    expect(explained('https://pass.test/', [{ name: 'Host', value: 'mix.test' }]).match).toBe('passthrough');
+    expect(explained('http://nobody.test/', [{ name: 'host', value: 'a.wild.test:80' }]).route).toBe('shop/wild');
+    expect(explained('http://mix.test/plain/../x').request.path).toBe('/plain/../x');
+  });
+
+  test.each(['nonsense', 'ftp://a.test/', ''])('%j is no question', (url) => {
+    expect(explain(table, { url, headers: [], from: null }, 443)).toHaveProperty('problem');
+  });
+});
