@@ -52,7 +52,9 @@ async function start(
   processes: () => ProcessState,
   collecting: Map<number, (series: readonly SeriesSnapshot[]) => void>,
 ): Promise<void> {
-  const log = createLog(order.config.logLevel, { process: 'controller' });
+  const log = createLog(order.config.logLevel, { process: 'controller' }, () => {
+    metrics.series('headgate_log_lines_dropped_total', 'process').value++;
+  });
   observeProcess(metrics, 'controller');
   startHeartbeat(() => metrics.snapshot());
   try {

@@ -156,6 +156,11 @@ export class Supervisor {
     this.#watch = setInterval(() => this.#killSilent(), heartbeatMs);
   }
 
+  /** Counts a log line of this process that could not be written. */
+  countDroppedLine(): void {
+    this.#metrics.series('headgate_log_lines_dropped_total', 'process').value++;
+  }
+
   /** Starts everything. */
   start(): void {
     this.#startChild(this.#controller);

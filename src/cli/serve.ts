@@ -35,11 +35,12 @@ export async function runRouter(config: Config, onReady: (ports: BoundPorts) => 
     for (const line of error.message.split('\n')) process.stderr.write(`headgate: ${line}\n`);
     return 1;
   }
-  const log = createLog(config.logLevel, { process: 'supervisor' });
+  let supervisor: Supervisor | null = null;
+  const log = createLog(config.logLevel, { process: 'supervisor' }, () => supervisor?.countDroppedLine());
   const ports = sockets.ports;
   const fallback = makeDefaultCertificate(config.routerDomain);
   return await new Promise((resolve) => {
-    const supervisor = new Supervisor(
+    const running = new Supervisor(
       config,
       sockets,
       { chain: fallback.certificate, key: fallback.key },
@@ -50,21 +51,22 @@ export async function runRouter(config: Config, onReady: (ports: BoundPorts) => 
       },
       (reason) => {
         process.stderr.write(`headgate: the start failed: ${reason}\n`);
-        supervisor.destroy();
+        running.destroy();
         resolve(1);
       },
     );
+    supervisor = running;
     let firstSignalMs: number | null = null;
     const onSignal = (signal: NodeJS.Signals): void => {
       if (firstSignalMs !== null) {
         if (performance.now() - firstSignalMs < sameSignalMs) return;
         log.warn({ signal }, 'second signal, ending at once');
-        supervisor.destroy();
+        running.destroy();
         resolve(1);
         return;
       }
       firstSignalMs = performance.now();
-      supervisor.drain().then(
+      running.drain().then(
         () => resolve(0),
         (error: unknown) => {
           log.error({ reason: String(error) }, 'shutdown failed');
@@ -74,6 +76,6 @@ export async function runRouter(config: Config, onReady: (ports: BoundPorts) => 
     };
     process.on('SIGTERM', onSignal);
     process.on('SIGINT', onSignal);
-    supervisor.start();
+    running.start();
   });
 }

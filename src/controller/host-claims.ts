@@ -129,16 +129,21 @@ export class HostClaims {
     const name = isWildcard(changed.host) ? changed.host.slice(2) : parentOf(changed.host);
     const domain = this.#domains.get(name);
     if (domain === undefined) return;
+    const wildcardHost = domain.wildcards[0]?.host;
     const onHost = this.#byHost.get(changed.host) ?? [];
-    const concerned = domain.wildcards.some(
-      (wildcard) =>
-        compareAge(changed, wildcard) < 0 &&
-        (changed.namespace !== wildcard.namespace || onHost.some((claim) => claim.namespace !== wildcard.namespace)),
-    );
-    if (!isWildcard(changed.host) && !concerned) return;
+    const concerns = (wildcard: Claim): boolean =>
+      compareAge(changed, wildcard) < 0 &&
+      (changed.namespace !== wildcard.namespace || onHost.some((claim) => claim.namespace !== wildcard.namespace));
+    if (!isWildcard(changed.host)) {
+      if (wildcardHost === undefined || !domain.wildcards.some(concerns)) return;
+      // The first Claim on a Host can only make wildcards lose. Those that have lost may have to be told of an elder one.
+      if (onHost.length === 1 && onHost[0] === changed && !domain.winners.some(concerns)) {
+        dirty.add(wildcardHost);
+        return;
+      }
+    }
     const before = domain.winners;
     domain.winners = [];
-    const wildcardHost = domain.wildcards[0]?.host;
     if (wildcardHost !== undefined) {
       dirty.add(wildcardHost);
       this.#decideWildcards(domain);

@@ -1,7 +1,7 @@
 // One line a request or tunnel, for the sampled share of them. Off unless asked for.
 
 import type { RouteKey } from '../table/entries.ts';
-import { createBufferedLog, type Log } from '../telemetry/log.ts';
+import { createBulkLog, type Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { AnswerReason } from './answers.ts';
 import type { EndReason } from './end-reason.ts';
@@ -35,7 +35,7 @@ export class AccessLog {
   constructor(sample: number, metrics: Metrics, worker: number) {
     this.#sample = sample;
     const dropped = metrics.series('headgate_log_lines_dropped_total', 'access');
-    this.#log = createBufferedLog({ log: 'access', worker }, () => {
+    this.#log = createBulkLog({ log: 'access', worker }, () => {
       dropped.value++;
     });
   }
@@ -50,9 +50,5 @@ export class AccessLog {
 
   write(line: AccessLine): void {
     this.#log.info(line, 'access');
-  }
-
-  flush(): void {
-    this.#log.flush();
   }
 }

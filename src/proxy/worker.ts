@@ -70,7 +70,9 @@ class Worker {
     const { config, worker } = start;
     this.#start = start;
     this.settings = config;
-    this.#log = createLog(config.logLevel, { process: `worker-${worker}` });
+    this.#log = createLog(config.logLevel, { process: `worker-${worker}` }, () => {
+      this.metrics.series('headgate_log_lines_dropped_total', 'process').value++;
+    });
     observeProcess(this.metrics, `worker-${worker}`);
     startHeartbeat(() => this.metrics.snapshot());
 
@@ -129,8 +131,6 @@ class Worker {
     for (const session of [...this.#sessions()]) session.destroy('draining');
     this.#subscriber.close();
     this.#context.connector.close();
-    this.#context.accessLog?.flush();
-    this.#log.flush();
     notify({ kind: 'heartbeat', series: this.metrics.snapshot() });
     process.disconnect?.();
     process.exit(0);

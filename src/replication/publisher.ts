@@ -11,6 +11,8 @@ import { encodeFrame, FrameReader, type WorkerMessage } from './frame.ts';
 const maxUnsentBytes = 16 << 20;
 /** Entries of a snapshot that are encoded in one turn of the event loop: a few milliseconds' worth. */
 const entriesPerPart = 250;
+/** PEM text of one part: how long a certificate is, is for whoever writes the Route to say. */
+const pemLengthPerPart = 1 << 20;
 
 /** How far one worker is. */
 export type WorkerState = { readonly worker: number; readonly revision: Revision };
@@ -21,8 +23,11 @@ type Peer = {
   acked: Revision;
   /** Deltas are skipped while a snapshot is owed, and join it while it is being sent. */
   state: 'new' | 'snapshot-owed' | 'snapshot-sending' | 'following';
+  /** What is left of the snapshot that is being sent; null in the other states. */
+  unsent: Generator<Change> | null;
   /** Deltas, as parts, that came while a snapshot was being sent. */
-  readonly late: Buffer[];
+  late: Buffer[];
+  lateBytes: number;
 };
 
 export class Publisher {
@@ -67,8 +72,7 @@ export class Publisher {
     for (const peer of this.#peers) {
       if (peer.state === 'following') {
         if (peer.socket.writableLength > maxUnsentBytes) {
-          this.#log.warn({ worker: peer.worker }, 'worker does not keep up, it will get a snapshot');
-          peer.state = 'snapshot-owed';
+          this.#oweSnapshot(peer);
           continue;
         }
         frame ??= encodeFrame({ kind: 'delta', delta });
@@ -76,8 +80,8 @@ export class Publisher {
       } else if (peer.state === 'snapshot-sending') {
         part ??= encodeFrame({ kind: 'snapshot-part', changes: delta.changes });
         peer.late.push(part);
-      } else if (peer.state === 'snapshot-owed') {
-        this.#payWhenDrained(peer);
+        peer.lateBytes += part.length;
+        if (peer.lateBytes > maxUnsentBytes) this.#oweSnapshot(peer);
       }
     }
   }
@@ -109,7 +113,15 @@ export class Publisher {
   }
 
   #join(socket: Socket): void {
-    const peer: Peer = { socket, worker: -1, acked: NO_REVISION, state: 'new', late: [] };
+    const peer: Peer = {
+      socket,
+      worker: -1,
+      acked: NO_REVISION,
+      state: 'new',
+      unsent: null,
+      late: [],
+      lateBytes: 0,
+    };
     const reader = new FrameReader();
     this.#peers.add(peer);
     socket.on('data', (chunk: Buffer) => {
@@ -120,7 +132,10 @@ export class Publisher {
         socket.destroy();
       }
     });
-    socket.on('drain', () => this.#payWhenDrained(peer));
+    socket.on('drain', () => {
+      if (peer.state === 'snapshot-sending') this.#sendPart(peer);
+      else this.#payWhenDrained(peer);
+    });
     socket.on('error', () => {
       // 'close' follows.
     });
@@ -144,6 +159,8 @@ export class Publisher {
         this.#onAck();
         break;
       case 'gap':
+        // Otherwise the snapshot that it asks for is owed or on its way already: Deltas behind the gap were, too.
+        if (peer.state !== 'following') break;
         peer.state = 'snapshot-owed';
         this.#payWhenDrained(peer);
         break;
@@ -152,41 +169,66 @@ export class Publisher {
     }
   }
 
+  /** Gives up on what a worker has not read: the table of the time when it reads again is worth more. */
+  #oweSnapshot(peer: Peer): void {
+    this.#log.warn({ worker: peer.worker }, 'worker does not keep up, it will get a snapshot');
+    peer.state = 'snapshot-owed';
+    peer.unsent = null;
+    this.#payWhenDrained(peer);
+  }
+
   #payWhenDrained(peer: Peer): void {
-    if (peer.state !== 'snapshot-owed' || !this.#open || peer.socket.writableLength > 0) return;
+    // What stands in the socket is sent first; then comes 'drain', and with it this is asked again.
+    if (peer.state !== 'snapshot-owed' || !this.#open || peer.socket.writableNeedDrain) return;
     peer.state = 'snapshot-sending';
-    this.#sendSnapshot(peer);
+    peer.unsent = this.#table.entries();
+    peer.late = [];
+    peer.lateBytes = 0;
+    peer.socket.write(encodeFrame({ kind: 'snapshot-begin' }));
+    this.#sendPart(peer);
   }
 
   /**
-   * Sends the table in parts. It may change meanwhile; entries are replaced whole, so the Deltas of that time, sent as last
-   * parts, make the copy what the table is at the end, whatever the earlier parts had seen of them.
+   * Sends the next part of a snapshot, and goes on with the next turn of the event loop, or when the worker has read so far.
+   * The table may change meanwhile; entries are replaced whole, so the Deltas of that time, sent as last parts, make the copy
+   * what the table is at the end, whatever the earlier parts had seen of them.
    */
-  #sendSnapshot(peer: Peer): void {
-    const entries = this.#table.entries();
-    peer.late.length = 0;
-    peer.socket.write(encodeFrame({ kind: 'snapshot-begin' }));
-    const sendPart = (): void => {
-      if (peer.socket.destroyed) return;
-      const changes: Change[] = [];
-      let done = false;
-      while (!done && changes.length < entriesPerPart) {
-        const entry = entries.next();
-        if (entry.done === true) done = true;
-        else changes.push(entry.value);
+  #sendPart(peer: Peer): void {
+    const { socket, unsent } = peer;
+    if (socket.destroyed || unsent === null) return;
+    const changes: Change[] = [];
+    let pemLength = 0;
+    let done = false;
+    while (!done && changes.length < entriesPerPart && pemLength < pemLengthPerPart) {
+      const entry = unsent.next();
+      if (entry.done === true) {
+        done = true;
+      } else {
+        changes.push(entry.value);
+        pemLength += pemLengthOf(entry.value);
       }
-      peer.socket.write(encodeFrame({ kind: 'snapshot-part', changes }));
-      if (!done) {
-        setImmediate(sendPart);
-        return;
+    }
+    const taken = socket.write(encodeFrame({ kind: 'snapshot-part', changes }));
+    if (!done) {
+      if (taken) {
+        setImmediate(() => {
+          // Not if this snapshot was given up meanwhile, and perhaps another one begun.
+          if (peer.unsent === unsent) this.#sendPart(peer);
+        });
       }
-      for (const part of peer.late) peer.socket.write(part);
-      peer.late.length = 0;
-      peer.socket.write(encodeFrame({ kind: 'snapshot-end', revision: this.#table.revision }));
-      peer.state = 'following';
-    };
-    sendPart();
+      return;
+    }
+    for (const part of peer.late) socket.write(part);
+    socket.write(encodeFrame({ kind: 'snapshot-end', revision: this.#table.revision }));
+    peer.state = 'following';
+    peer.unsent = null;
+    peer.late = [];
+    peer.lateBytes = 0;
   }
+}
+
+function pemLengthOf({ kind, entry }: Change): number {
+  return kind === 'certificate' && entry !== null ? entry.chain.length + (entry.key?.length ?? 0) : 0;
 }
 
 /** Whether a worker at `acked` serves what was decided at `revision`, within one controller's life. */

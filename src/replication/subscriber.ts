@@ -21,6 +21,8 @@ export class Subscriber {
   /** The table that a snapshot is building up beside the one in force. */
   #next: RouteTable | null = null;
   #socket: Socket | null = null;
+  /** Whether a snapshot has been asked for: the Deltas before it are of no use. */
+  #awaitsSnapshot = false;
   #synced = false;
   #closed = false;
   #retry: NodeJS.Timeout | null = null;
@@ -72,11 +74,13 @@ export class Subscriber {
   #heard(message: ControllerMessage): void {
     switch (message.kind) {
       case 'delta':
+        if (this.#awaitsSnapshot) return;
         try {
           this.#table.apply(message.delta);
         } catch (error) {
           if (!(error instanceof RevisionGap)) throw error;
           this.#log.warn({ reason: error.message }, 'asking for a snapshot');
+          this.#awaitsSnapshot = true;
           this.#say({ kind: 'gap', revision: this.#table.revision });
           return;
         }
@@ -94,6 +98,7 @@ export class Subscriber {
         this.#next.sealAt(message.revision);
         this.#table = this.#next;
         this.#next = null;
+        this.#awaitsSnapshot = false;
         this.#snapshots.value++;
         this.#log.debug({ revision: formatRevision(message.revision) }, 'snapshot in force');
         this.#inForce();

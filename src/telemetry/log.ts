@@ -13,27 +13,55 @@ export type Log = {
   error(fields: LogFields, message: string): void;
   /** A log whose every line carries these fields too. */
   with(fields: LogFields): Log;
-  /** Writes out what is buffered: to be called before the process ends. */
-  flush(): void;
 };
 
-/** Standard output as JSON lines. Written at once: a line that explains a crash must not be lost with it. */
-export function createLog(level: LogLevel, fields: LogFields): Log {
-  const stream = destination({ fd: 1, sync: true });
-  return wrap(newLogger(level, fields, stream), stream);
-}
+/** What waits for a reader of standard output, at most; beyond it lines are dropped. */
+const maxWaitingBytes = 4 << 20;
+/** Lines that nobody waits for are written in larger pieces, but not later than this. */
+const bulkBytes = 4096;
+const bulkFlushMs = 1_000;
+/** Each try takes 100 ms. */
+const maxTriesAtTheEnd = 10;
 
 /**
- * A log for lines that nobody may wait for, such as the access log: buffered, and when the reader is slower than the
- * traffic, lines are dropped and counted by `onDrop`.
+ * Standard output as JSON lines. Never waits: when the reader is slower than the writer (a full pipe would stop the event
+ * loop, and with it the traffic), lines are dropped and counted by `onDrop`.
  */
-export function createBufferedLog(fields: LogFields, onDrop: () => void): Log {
-  const stream = destination({ fd: 1, sync: false, minLength: 4096, maxLength: 4 << 20 });
+export function createLog(level: LogLevel, fields: LogFields, onDrop: () => void): Log {
+  const stream = openOutput(0, onDrop);
+  return wrap(newLogger(level, fields, stream));
+}
+
+/** The same for a log that is written per request: fewer, larger writes. */
+export function createBulkLog(fields: LogFields, onDrop: () => void): Log {
+  const stream = openOutput(bulkBytes, onDrop);
+  const timer = setInterval(() => stream.flush(), bulkFlushMs);
+  timer.unref();
+  return wrap(newLogger('info', fields, stream));
+}
+
+function openOutput(minLength: number, onDrop: () => void): ReturnType<typeof destination> {
+  let ending = false;
+  let triesAtTheEnd = 0;
+  const stream = destination({
+    fd: 1,
+    sync: false,
+    minLength,
+    maxLength: maxWaitingBytes,
+    // A pipe that stays full must not keep the process from ending.
+    retryEAGAIN: () => !ending || ++triesAtTheEnd < maxTriesAtTheEnd,
+  });
   stream.on('drop', onDrop);
   stream.on('error', onDrop);
-  const timer = setInterval(() => stream.flush(), 1000);
-  timer.unref();
-  return wrap(newLogger('info', fields, stream), stream);
+  process.once('exit', () => {
+    ending = true;
+    try {
+      stream.flushSync();
+    } catch {
+      // Standard output is gone or full; there is nobody left to tell.
+    }
+  });
+  return stream;
 }
 
 function newLogger(level: LogLevel, fields: LogFields, stream: DestinationStream): Logger {
@@ -48,19 +76,12 @@ function newLogger(level: LogLevel, fields: LogFields, stream: DestinationStream
   );
 }
 
-function wrap(logger: Logger, stream: ReturnType<typeof destination>): Log {
+function wrap(logger: Logger): Log {
   return {
     debug: (fields, message) => logger.debug(fields, message),
     info: (fields, message) => logger.info(fields, message),
     warn: (fields, message) => logger.warn(fields, message),
     error: (fields, message) => logger.error(fields, message),
-    with: (fields) => wrap(logger.child(fields), stream),
-    flush: () => {
-      try {
-        stream.flushSync();
-      } catch {
-        // Standard output is gone; there is nobody left to tell.
-      }
-    },
+    with: (fields) => wrap(logger.child(fields)),
   };
 }

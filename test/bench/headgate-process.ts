@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { processTree } from './cpu-time.ts';
-import { CONTENDER_CPU, type Launched, type Workspace } from './workspace.ts';
+import type { Launched, Workspace } from './workspace.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
@@ -14,6 +14,8 @@ export type HeadgateSetup = {
   /** 0: any free port; the ready line tells which. */
   readonly httpPort: number;
   readonly httpsPort: number;
+  /** Which cores it may run on; as in taskset -c. */
+  readonly cpus: number | string;
 };
 
 /** The line that Headgate logs once it serves. */
@@ -30,10 +32,10 @@ export type HeadgateProcess = {
   stop(): Promise<void>;
 };
 
-/** Starts Headgate with one worker, on the contender's core. */
+/** Starts Headgate with one worker. */
 export function launchHeadgate(workspace: Workspace, setup: HeadgateSetup): HeadgateProcess {
   if (!existsSync(MAIN)) throw new Error('src/main.ts does not exist');
-  const launched = workspace.launch(CONTENDER_CPU, process.execPath, [
+  const launched = workspace.launch(setup.cpus, process.execPath, [
     ...[MAIN, 'serve', '--source', 'files', '--manifests', setup.manifests],
     ...['--http-port', String(setup.httpPort), '--https-port', String(setup.httpsPort)],
     // Clients come to these ports directly, and HAProxy tells pods the port that a connection came to.

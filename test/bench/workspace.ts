@@ -11,6 +11,8 @@ import type { Readable } from 'node:stream';
 export const CONTENDER_CPU = 0;
 /** The core of everything else: load generators, pods, the bench itself. */
 export const LOAD_CPU = 1;
+/** Both: for what Headgate is measured alone by, since its three processes are not one thread. */
+export const ALL_CPUS = '0,1';
 
 /** A process that the bench started. Its standard output and error are kept, up to a bound, for messages. */
 export type Launched = {
@@ -49,7 +51,7 @@ export class Workspace {
    * Starts `command` on one core, in a process group of its own, so that Ctrl-C reaches the bench alone and the whole group
    * can be ended at once.
    */
-  launch(cpu: number, command: string, args: readonly string[]): Launched {
+  launch(cpu: number | string, command: string, args: readonly string[]): Launched {
     const child = spawn('taskset', ['-c', String(cpu), command, ...args], {
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],

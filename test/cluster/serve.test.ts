@@ -1,5 +1,6 @@
 // The command as a user runs it: its errors, its ports, files that change under it, what it tells.
 
+import { spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { NamedPod, routeYaml, serviceYaml } from '../support/pods.ts';
@@ -147,3 +148,47 @@ describe('a running router', () => {
     expect(await router.metric('headgate_requests_total')).toBe(6);
   });
 });
+
+test('a reader of the log that does not read stops nothing', async () => {
+  await using pod = await NamedPod.start('pod');
+  using folder = new ManifestFolder();
+  const routes = Array.from({ length: 3_000 }, (_, i) => routeYaml(`route-${i}`, `host-${i}.test`, 'web'));
+  folder.write('all.yaml', serviceYaml('web', [pod.port]) + routes.join(''));
+  const [httpPort, httpsPort, adminPort] = await freePorts(3);
+  const ports = ['--http-port', httpPort, '--https-port', httpsPort, '--admin-port', adminPort].map(String);
+  const args = ['serve', '--source', 'files', '--manifests', folder.path, '--bind', '127.0.0.1', ...ports];
+  const child = spawn(
+    process.execPath,
+    ['src/main.ts', ...args, '--allow-loopback-endpoints', '--shutdown-delay', '0'],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
+  const exited = new Promise((done) => {
+    child.once('exit', (code) => done(code));
+  });
+  // Nobody reads standard output: 3,000 verdicts are far more than a pipe holds.
+  const answer = await eventually(
+    () => get(httpPort ?? 0, 'host-2999.test').catch(() => ({ status: 0, body: '' })),
+    ({ status }) => status === 200,
+  );
+  expect(answer.body).toBe('pod');
+  child.kill('SIGTERM');
+  child.stdout.resume();
+  expect(await exited).toBe(0);
+});
+
+/** Ports that were free a moment ago. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  const ports: number[] = [];
+  for (const server of servers) {
+    await new Promise<void>((listening) => {
+      server.listen(0, '127.0.0.1', listening);
+    });
+    const address = server.address();
+    ports.push(typeof address === 'object' && address !== null ? address.port : 0);
+  }
+  for (const server of servers) server.close();
+  return ports;
+}

@@ -201,7 +201,8 @@ export class HttpExchanges implements UpstreamUser, DeadlineOwner {
     if (this.#phase === Phase.exchanging) {
       this.#upstream?.socket.resume();
       this.#awaitUpstream();
-    } else if (this.#phase === Phase.idle || this.#phase === Phase.head) {
+    } else if (this.#phase === Phase.idle) {
+      this.#context.deadlines.set(this.#slot, this.#context.settings.keepAliveTimeoutMs);
       this.#proceed();
     }
   }
@@ -210,9 +211,11 @@ export class HttpExchanges implements UpstreamUser, DeadlineOwner {
     this.#clientEnded = true;
     switch (this.#phase) {
       case Phase.idle:
+        // Earlier answers are still on their way, and requests may be waiting behind them: the drain comes back here.
+        if (!this.#clientBlocked) this.#linger('client-closed');
+        break;
       case Phase.head:
-        this.#socket.end();
-        this.#over(this.#phase === Phase.idle ? 'client-closed' : 'client-aborted');
+        this.#linger('client-aborted');
         break;
       case Phase.connecting:
       case Phase.exchanging:
@@ -223,8 +226,7 @@ export class HttpExchanges implements UpstreamUser, DeadlineOwner {
         this.#splice?.onClientEnd();
         break;
       case Phase.lingering:
-        // What has not left yet still leaves: the socket closes by itself behind its last byte.
-        if (!this.#clientBlocked) this.#over(this.#lingerReason);
+        if (this.#socket.writableFinished) this.#over(this.#lingerReason);
         break;
     }
   }
@@ -251,10 +253,7 @@ export class HttpExchanges implements UpstreamUser, DeadlineOwner {
       // readHead did the work.
     }
     this.#advancing = false;
-    if (this.#phase === Phase.idle && this.#clientEnded) {
-      this.#socket.end();
-      this.#over('client-closed');
-    }
+    if (this.#clientEnded) this.#clientEnd();
   }
 
   /** Whether a whole head was there (and has been dealt with). */
@@ -584,6 +583,7 @@ export class HttpExchanges implements UpstreamUser, DeadlineOwner {
         head.dropFraming();
         this.#write(head.render(''));
       }
+      this.#awaitUpstream();
       at = end;
     }
   }
@@ -623,7 +623,11 @@ export class HttpExchanges implements UpstreamUser, DeadlineOwner {
 
     const rest = end === bytes.length ? empty : bytes.subarray(end);
     const body = this.#takeResponse(rest);
-    if (body === null) return;
+    if (body === null) {
+      this.#responseStarted = false;
+      this.#badResponse('bad-chunk');
+      return;
+    }
     // What needs no change leaves as it came: head and body in one write, without a copy.
     if (extra === '' && head.passable && sameBytes(body, rest)) {
       const start = at + head.compact(bytes, at);
@@ -639,13 +643,16 @@ export class HttpExchanges implements UpstreamUser, DeadlineOwner {
 
   #passResponse(chunk: Buffer): void {
     const body = this.#takeResponse(chunk);
-    if (body === null) return;
+    if (body === null) {
+      this.destroy('upstream-truncated');
+      return;
+    }
     if (body.length > 0) this.#writeBytes(body);
     if (this.#responseFraming === 'none') this.#finishResponse();
     else this.#awaitUpstream();
   }
 
-  /** What of these bytes goes to the client, or null if the exchange is over. At the body's end the framing is `none`. */
+  /** What of these bytes goes to the client, or null if they are malformed. At the body's end the framing is `none`. */
   #takeResponse(chunk: Buffer): Buffer | null {
     switch (this.#responseFraming) {
       case 'none':
@@ -668,11 +675,7 @@ export class HttpExchanges implements UpstreamUser, DeadlineOwner {
         const chunks = this.#responseChunks;
         if (chunks === null) return empty;
         const body = chunks.take(chunk, 0, this.#decode);
-        if (chunks.problem !== null) {
-          this.#status = 0;
-          this.destroy('upstream-truncated');
-          return null;
-        }
+        if (chunks.problem !== null) return null;
         if (chunks.done) {
           this.#responseFraming = 'none';
           if (chunks.consumed < chunk.length) this.#upstreamKeeps = false;
@@ -807,13 +810,19 @@ export class HttpExchanges implements UpstreamUser, DeadlineOwner {
     }
     if (this.#responseInput.length > 0) this.#responseInput.take();
     if (this.#closes) {
-      const refused = end !== 'forwarded' && status >= 400 && status < 500;
-      this.#linger(refused ? 'request-refused' : this.#context.draining ? 'draining' : 'answered-and-closed');
+      this.#linger(
+        end !== 'forwarded' && faultsRequest(status)
+          ? 'request-refused'
+          : this.#context.draining
+            ? 'draining'
+            : 'answered-and-closed',
+      );
       return;
     }
     this.#phase = Phase.idle;
     this.#idleSinceMs = this.#context.deadlines.nowMs;
-    this.#context.deadlines.set(this.#slot, this.#context.settings.keepAliveTimeoutMs);
+    const { deadlines, settings } = this.#context;
+    deadlines.set(this.#slot, this.#clientBlocked ? settings.clientTimeoutMs : settings.keepAliveTimeoutMs);
     if (!this.#clientBlocked) this.#proceed();
   }
 
@@ -831,23 +840,24 @@ export class HttpExchanges implements UpstreamUser, DeadlineOwner {
     this.#phase = Phase.lingering;
     this.#lingerReason = reason;
     this.#input.take();
-    this.#socket.end();
-    if (this.#clientEnded && !this.#clientBlocked) {
-      this.#over(reason);
-      return;
-    }
-    this.#socket.resume();
-    this.#context.deadlines.set(
-      this.#slot,
-      this.#clientBlocked ? this.#context.settings.clientTimeoutMs : this.#context.settings.clientFinTimeoutMs,
-    );
+    this.#socket.end(() => this.#allSent());
+    if (!this.#clientEnded) this.#socket.resume();
+    this.#context.deadlines.set(this.#slot, this.#context.settings.clientTimeoutMs);
+  }
+
+  /** The last byte of ours, and our FIN, have left. */
+  #allSent(): void {
+    if (this.#phase !== Phase.lingering) return;
+    if (this.#clientEnded) this.#over(this.#lingerReason);
+    else this.#context.deadlines.set(this.#slot, this.#context.settings.clientFinTimeoutMs);
   }
 
   onDeadline(): void {
     switch (this.#phase) {
       case Phase.idle:
         // A new connection that never said a word ends without an answer, as an old one does between requests.
-        this.#linger('client-idle');
+        if (this.#clientBlocked) this.#over('client-timeout');
+        else this.#linger('client-idle');
         break;
       case Phase.head:
         this.#refuseUnread(refusal('head-timeout'));
@@ -883,8 +893,8 @@ export class HttpExchanges implements UpstreamUser, DeadlineOwner {
     this.#dropUpstream();
     this.#input.take();
     this.#held = [];
-    // After an orderly end of both sides there is nothing left to destroy, unless the client does not read.
-    if (!this.#socket.writableEnded || !this.#clientEnded || this.#clientBlocked) this.#socket.destroy();
+    // After an orderly end of both sides the socket closes by itself.
+    if (!this.#socket.writableFinished || !this.#clientEnded) this.#socket.destroy();
     this.#onEnd(reason);
   }
 
@@ -937,6 +947,11 @@ export class HttpExchanges implements UpstreamUser, DeadlineOwner {
     this.#clientBlocked = true;
     if (this.#phase === Phase.exchanging) this.#upstream?.socket.pause();
   }
+}
+
+/** Whether a status of the router's own says that the request is at fault: of the 5xx, what is not implemented here. */
+function faultsRequest(status: number): boolean {
+  return (status >= 400 && status < 500) || status === 501 || status === 505;
 }
 
 /** Whether two buffers are the same place in memory, not just alike. */

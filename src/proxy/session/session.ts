@@ -33,7 +33,7 @@ export class Session implements DeadlineOwner, HandshakeUser {
   #handshaking = false;
   #over = false;
   readonly #onPeeked = (chunk: Buffer): void => this.#peeked(chunk);
-  readonly #onPeekEnd = (): void => this.#end('not-tls');
+  readonly #onPeekEnd = (): void => this.#end(this.#peek?.length === 0 ? 'client-closed' : 'not-tls');
   readonly #onRawClose = (): void => this.#end(this.#handshaking ? 'handshake-failed' : 'client-closed');
 
   /** `onEnd` is called exactly once. */
@@ -88,7 +88,7 @@ export class Session implements DeadlineOwner, HandshakeUser {
 
   onHandshakeFailed(code: string): void {
     this.#context.log.debug({ client: this.#client, code }, 'TLS handshake failed');
-    this.#end('handshake-failed');
+    this.#end(code === 'ERR_TLS_HANDSHAKE_TIMEOUT' ? 'handshake-timeout' : 'handshake-failed');
   }
 
   #startHttp(socket: Socket, scheme: 'http' | 'https'): void {

@@ -26,7 +26,7 @@ export class TlsTerminator {
   readonly #server: Server;
   readonly #contexts: SecureContexts;
   readonly #table: () => RouteTable;
-  /** Handshakes under way, by the peer's address and port: what the server's events can be told apart by. */
+  /** Handshakes under way, by the peer's address and port and our address: what the server's events can be told apart by. */
   readonly #waiting: Map<string, HandshakeUser> = new Map();
   readonly #secured: Series;
   readonly #failed: Series;
@@ -119,6 +119,7 @@ export class TlsTerminator {
   }
 }
 
+/** Both ends: one client may use one port of its towards two addresses of ours. */
 function peerOf(socket: Socket): string {
-  return `${socket.remoteAddress ?? ''} ${socket.remotePort ?? 0}`;
+  return `${socket.remoteAddress ?? ''} ${socket.remotePort ?? 0} ${socket.localAddress ?? ''}`;
 }

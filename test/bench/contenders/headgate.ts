@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { launchHeadgate } from '../headgate-process.ts';
 import { manifestsOf } from '../manifests.ts';
 import { freePorts } from '../ports.ts';
+import { CONTENDER_CPU } from '../workspace.ts';
 import type { Contender, ContenderSetup, RunningContender } from './contender.ts';
 
 export const headgate: Contender = {
@@ -15,7 +16,13 @@ export const headgate: Contender = {
     mkdirSync(manifests);
     writeFileSync(join(manifests, 'routes.yaml'), routes.map(manifestsOf).join(''));
     const { http, https } = await freePorts('http', 'https');
-    const headgate = launchHeadgate(workspace, { manifests, defaultCertificate, httpPort: http, httpsPort: https });
+    const headgate = launchHeadgate(workspace, {
+      manifests,
+      defaultCertificate,
+      httpPort: http,
+      httpsPort: https,
+      cpus: CONTENDER_CPU,
+    });
     const { httpPort, httpsPort } = await headgate.ready;
     return {
       ports: { http: httpPort, https: httpsPort, passthrough: httpsPort },

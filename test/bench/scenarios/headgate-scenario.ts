@@ -7,7 +7,7 @@ import { manifestsOf } from '../manifests.ts';
 import type { Options } from '../options.ts';
 import type { Pods } from '../pods.ts';
 import type { BenchRoute } from '../routes.ts';
-import type { Workspace } from '../workspace.ts';
+import { ALL_CPUS, type Workspace } from '../workspace.ts';
 
 export type HeadgateScenario = {
   readonly name: string;
@@ -68,6 +68,12 @@ export async function startLarge(
   mkdirSync(manifests, { recursive: true });
   for (const [file, text] of Object.entries(files)) writeFileSync(join(manifests, file), text);
   const { defaultCertificate } = bench;
-  const headgate = launchHeadgate(bench.workspace, { manifests, defaultCertificate, httpPort: 0, httpsPort: 0 });
+  const headgate = launchHeadgate(bench.workspace, {
+    manifests,
+    defaultCertificate,
+    httpPort: 0,
+    httpsPort: 0,
+    cpus: ALL_CPUS,
+  });
   return { ...headgate, manifests, lines: await headgate.ready };
 }

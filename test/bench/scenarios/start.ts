@@ -6,6 +6,7 @@ import { eventLoopStallsMs } from '../headgate-admin.ts';
 import { launchHeadgate } from '../headgate-process.ts';
 import { freePorts } from '../ports.ts';
 import { probeUntil } from '../probe.ts';
+import { ALL_CPUS } from '../workspace.ts';
 import {
   type Figure,
   type HeadgateBench,
@@ -39,6 +40,7 @@ export const start: HeadgateScenario = {
         defaultCertificate: bench.defaultCertificate,
         httpPort,
         httpsPort: 0,
+        cpus: ALL_CPUS,
       });
       const ready = headgate.ready.then((line) => {
         readyMs.push(performance.now() - launchedAt);
