@@ -224,6 +224,8 @@ export class Supervisor {
     const running = fork(join(import.meta.dirname, 'main.ts'), [isController ? 'controller' : 'worker'], {
       // Nothing of the parent's own flags: a debugger's port cannot be shared.
       execArgv: isController ? [] : [...workerExecArgv],
+      // The key that this may hold reaches the controller over the channel; nobody else needs it, and environments are read.
+      env: { ...process.env, DEFAULT_CERTIFICATE: undefined },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...fds],
     });
     child.process = running;

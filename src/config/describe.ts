@@ -58,7 +58,7 @@ files and folders that are missing or cannot be read.
 How values are written:
 
 * **Flags**: \`--flag value\` or \`--flag=value\`. A flag that is true or false may stand alone, which is true; its value is
-  written with \`=\`, as in \`--extended-validation=false\`.
+  written with \`=\`, as in \`--allow-wildcard-routes=false\`.
 * **True and false**: \`1\`, \`t\`, \`T\`, \`TRUE\`, \`true\`, \`True\` are true; \`0\`, \`f\`, \`F\`, \`FALSE\`, \`false\`, \`False\` are
   false. Anything else is an error, but in the environment names that are the OpenShift router's own it is false, as it is there.
 * **Times**: a positive whole number, then \`us\`, \`ms\`, \`s\`, \`m\`, \`h\` or \`d\`; without one, milliseconds. Longer than
@@ -84,7 +84,6 @@ const placeholders: Readonly<Record<ValueKind['kind'], string>> = {
   seconds: '<time>',
   choice: '<word>',
   text: '<text>',
-  name: '<name>',
   domain: '<domain>',
   address: '<address>',
   file: '<file>',

@@ -180,15 +180,6 @@ export const settings = {
     reason: `Without a domain the self-signed certificate is for \`localhost\`.`,
   },
 
-  routerName: {
-    group: 'routes',
-    flag: '--name',
-    environment: 'ROUTER_SERVICE_NAME',
-    value: { kind: 'name' },
-    default: 'public',
-    about: `Name of this router. Under it a Route's status says what this router made of the Route.`,
-    reason: `As the OpenShift router.`,
-  },
   allowWildcardRoutes: {
     group: 'routes',
     flag: '--allow-wildcard-routes',
@@ -206,15 +197,6 @@ export const settings = {
     default: 'false',
     about: `Whether Routes of several namespaces may share a host, each with paths of its own.`,
     reason: `As the OpenShift router: on a shared cluster, another's host must not be taken over path by path.`,
-  },
-  extendedValidation: {
-    group: 'routes',
-    flag: '--extended-validation',
-    environment: 'EXTENDED_VALIDATION',
-    value: { kind: 'switch' },
-    default: 'true',
-    about: `Whether Routes with broken certificates or keys are rejected.`,
-    reason: `As the OpenShift router: what cannot be served is better told than tried.`,
   },
   allowLoopbackEndpoints: {
     group: 'routes',

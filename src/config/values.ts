@@ -12,7 +12,6 @@ export type ValueKind =
   | { readonly kind: 'seconds' }
   | { readonly kind: 'choice'; readonly options: readonly string[] }
   | { readonly kind: 'text' }
-  | { readonly kind: 'name' }
   | { readonly kind: 'domain' }
   | { readonly kind: 'address' }
   | { readonly kind: 'file' }
@@ -68,8 +67,6 @@ export function readValue(kind: ValueKind, text: string, manner: Manner): Readin
       return kind.options.includes(text)
         ? { kind: 'value', value: text }
         : refused(text, `one of ${kind.options.join(', ')}`);
-    case 'name':
-      return text === '' ? { kind: 'problem', because: 'must not be empty' } : { kind: 'value', value: text };
     case 'domain':
       return valueOr(text === '' ? text : parseHost(text), text, 'a domain name');
     case 'address':

@@ -52,10 +52,8 @@ test('the defaults', () => {
     defaultDestinationCaPath: '',
     requireDestinationCa: false,
     routerDomain: '',
-    routerName: 'public',
     allowWildcardRoutes: false,
     disableNamespaceOwnershipCheck: false,
-    extendedValidation: true,
     allowLoopbackEndpoints: false,
     forwardedHeaders: 'append',
     bufferBytes: 32_768,
@@ -93,7 +91,6 @@ test('the types of the Config follow the table', () => {
   expectTypeOf<Config['source']>().toEqualTypeOf<'files'>();
   expectTypeOf<Config['httpPort']>().toEqualTypeOf<number>();
   expectTypeOf<Config['tunnelTimeoutMs']>().toEqualTypeOf<number>();
-  expectTypeOf<Config['extendedValidation']>().toEqualTypeOf<boolean>();
   expectTypeOf<Config['forwardedHeaders']>().toEqualTypeOf<'append' | 'replace' | 'if-none' | 'never'>();
   expectTypeOf<Config['bindAddress']>().toEqualTypeOf<string>();
   expectTypeOf<Config['maxHeadBytes']>().toEqualTypeOf<number>();
@@ -159,7 +156,7 @@ const problems: readonly (readonly [title: string, args: string[], env: Environm
     { HEADGATE_ALLOW_LOOPBACK_ENDPOINTS: 'yes' },
     ['HEADGATE_ALLOW_LOOPBACK_ENDPOINTS: "yes" is not true or false'],
   ],
-  ['a switch as a flag', ['--extended-validation=no'], {}, ['--extended-validation: "no" is not true or false']],
+  ['a switch as a flag', ['--allow-wildcard-routes=no'], {}, ['--allow-wildcard-routes: "no" is not true or false']],
   [
     'a limit as a flag',
     ['--max-connections=-1'],
@@ -180,7 +177,6 @@ const problems: readonly (readonly [title: string, args: string[], env: Environm
       'ROUTER_DEFAULT_CLIENT_TIMEOUT: "1.5s" is not a time (a positive whole number, then us, ms, s, m, h or d; none is ms)',
     ],
   ],
-  ['an empty name', ['--name='], {}, ['--name: must not be empty']],
   ['a stray value', ['serve'], {}, ['argument 5 is not a flag']],
   ['two dashes', ['--'], {}, ['argument 5 is not a flag']],
   [
