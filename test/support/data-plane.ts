@@ -104,7 +104,7 @@ export class DataPlane implements AsyncDisposable {
       new Session(context, readers, this.#terminator, listener, socket, (session, reason) => {
         onEnd(session, reason);
         this.endReasons.push(reason);
-        for (const look of [...this.#onEnd]) look();
+        this.#look();
       });
     this.#listeners = [
       new Listener('http', newSession, () => true, metrics),
@@ -166,11 +166,12 @@ export class DataPlane implements AsyncDisposable {
   /** Ends it, and fails if the test's own clients have left and something of theirs has not. */
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#listeners.map((listener) => listener.close()));
+    let late = false;
     const limit = setTimeout(() => {
-      for (const look of [...this.#onEnd]) look();
+      late = true;
+      this.#look();
     }, leaveMs);
-    const deadline = performance.now() + leaveMs;
-    await this.#until(() => this.sessions === 0 || performance.now() >= deadline);
+    await this.#until(() => this.sessions === 0 || late);
     clearTimeout(limit);
     const left = {
       sessions: this.sessions,
@@ -183,6 +184,10 @@ export class DataPlane implements AsyncDisposable {
     if (left.sessions !== 0 || left.deadlines !== 0 || left.busyUpstreams !== 0) {
       throw new Error(`left behind: ${JSON.stringify(left)}; ended before: ${this.endReasons.join(' ')}`);
     }
+  }
+
+  #look(): void {
+    for (const look of [...this.#onEnd]) look();
   }
 
   #until(fits: () => boolean): Promise<void> {
@@ -261,7 +266,6 @@ function recordingLog(lines: LoggedLine[]): Log {
     warn: record,
     error: record,
     with: () => log,
-    flush: () => {},
   };
   return log;
 }

@@ -62,6 +62,8 @@ export class TlsTerminator {
     socket.once('close', () => {
       if (this.#waiting.get(peer) === user) this.#waiting.delete(peer);
     });
+    // A client that closes before its handshake is over wants no answer; behind it, close_notify is half a close.
+    socket.allowHalfOpen = false;
     this.#server.emit('connection', socket);
   }
 
@@ -100,6 +102,7 @@ export class TlsTerminator {
       socket.destroy();
       return;
     }
+    socket.allowHalfOpen = true;
     if (socket.isSessionReused()) this.#resumed.value++;
     else this.#secured.value++;
     user.onSecure(socket);
