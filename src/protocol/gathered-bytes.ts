@@ -14,6 +14,12 @@ export class GatheredBytes {
     return this.#length;
   }
 
+  /** All that has come so far. */
+  get bytes(): Buffer {
+    const bytes = this.#bytes ?? nothing;
+    return bytes.length === this.#length ? bytes : bytes.subarray(0, this.#length);
+  }
+
   /** Adds a piece and answers all that has come so far; a first piece is answered as it is, without a copy. */
   append(piece: Buffer): Buffer {
     const held = this.#bytes;
@@ -40,10 +46,9 @@ export class GatheredBytes {
 
   /** Forgets everything and answers what was there. */
   take(): Buffer {
-    const bytes = this.#bytes ?? nothing;
-    const length = this.#length;
+    const bytes = this.bytes;
     this.#bytes = null;
     this.#length = 0;
-    return bytes.length === length ? bytes : bytes.subarray(0, length);
+    return bytes;
   }
 }

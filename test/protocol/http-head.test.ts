@@ -814,7 +814,7 @@ describe('a head in pieces', () => {
   test.each(unfinished.map((each) => ({ ...each, shown: JSON.stringify(each.text) })))(
     '$shown',
     ({ text, from, problem }) => {
-      expect(unfinishedHeadProblem(Buffer.from(text, 'latin1'), from ?? 0)).toEqual(problem);
+      expect(unfinishedHeadProblem(Buffer.from(text, 'latin1'), from ?? 0, from ?? 0)).toEqual(problem);
     },
   );
 
@@ -826,10 +826,30 @@ describe('a head in pieces', () => {
         const bytes = Buffer.from(text, 'latin1');
         const end = headEnd(bytes, 0);
         for (let length = 0; length < end; length++) {
-          if (unfinishedHeadProblem(bytes.subarray(0, length), 0) === null) continue;
+          if (unfinishedHeadProblem(bytes.subarray(0, length), 0, 0) === null) continue;
           expect(new RequestHead(limits).read(text.slice(0, end - 2))).not.toBeNull();
         }
       }),
+    );
+  });
+
+  test('looked at piece by piece, it is found in the same piece as by looking at everything anew', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.constantFrom('GET / HTTP/1.1\r\n', 'a: b\r\n', 'x\r', '\n', '\n\n', 'c: d', '\r\n')),
+        (pieces) => {
+          const bytes = Buffer.from(pieces.join(''), 'latin1');
+          let checked = 0;
+          for (const piece of pieces) {
+            const length = checked + piece.length;
+            const seen = bytes.subarray(0, length);
+            const anew = unfinishedHeadProblem(seen, 0, 0);
+            expect(unfinishedHeadProblem(seen, 0, checked)).toEqual(anew);
+            if (anew !== null) return;
+            checked = length;
+          }
+        },
+      ),
     );
   });
 });

@@ -61,6 +61,8 @@ export class HttpExchanges implements UpstreamUser, DeadlineOwner {
   readonly #onEnd: (reason: EndReason) => void;
   readonly #slot: DeadlineSlot;
   readonly #input: GatheredBytes = new GatheredBytes();
+  /** How much of an unfinished head has been looked at. */
+  #checkedBytes = 0;
   #phase: number = Phase.idle;
   #idleSinceMs: number;
   #advancing = false;
@@ -258,25 +260,28 @@ export class HttpExchanges implements UpstreamUser, DeadlineOwner {
 
   /** Whether a whole head was there (and has been dealt with). */
   #readHead(): boolean {
-    const bytes = this.#input.take();
-    let start = 0;
+    const bytes = this.#input.bytes;
     // RFC 9112 2.2: one empty line before a request is overlooked.
-    if (bytes[0] === 0x0d && (bytes.length === 1 || bytes[1] === 0x0a)) start = 2;
-    const end = headEnd(bytes, start);
+    const start = bytes[0] === 0x0d && (bytes.length === 1 || bytes[1] === 0x0a) ? 2 : 0;
+    const end = headEnd(bytes, Math.max(start, this.#checkedBytes - 3));
     const maxHeadBytes = this.#context.limits.maxHeadBytes;
     if (end < 0 || end - start > maxHeadBytes) {
-      const problem = this.#oversizedProblem(bytes, start, end) ?? unfinishedHeadProblem(bytes, start);
+      const problem =
+        this.#oversizedProblem(bytes, start, end) ??
+        unfinishedHeadProblem(bytes, start, Math.max(start, this.#checkedBytes));
       if (problem !== null) {
         this.#refuseUnread(problem);
         return false;
       }
-      this.#input.append(bytes);
+      this.#checkedBytes = bytes.length;
       if (this.#phase === Phase.idle) {
         this.#phase = Phase.head;
         this.#context.deadlines.set(this.#slot, this.#context.settings.headTimeoutMs);
       }
       return false;
     }
+    this.#input.take();
+    this.#checkedBytes = 0;
     const head = this.#readers.request;
     const problem = head.read(bytes.toString('latin1', start, end - 2));
     if (problem !== null) {
