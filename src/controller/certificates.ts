@@ -36,34 +36,10 @@ export type ServingCertificate =
   | { readonly kind: 'valid'; readonly certificate: Certificate; readonly notAfterMs: number | null }
   | { readonly kind: 'invalid'; readonly problem: string };
 
-/** One PEM block, parsed once. `problem` says why the block may not stay; a key of a refused kind has both. */
-type Block = {
-  readonly type: string;
-  readonly certificate: X509Certificate | null;
-  readonly key: KeyObject | null;
-  readonly problem: string | null;
-};
-
-/** The blocks of one field; `excess` says which limit the field goes beyond (then there are no blocks). */
-type PemField = { readonly blocks: readonly Block[]; readonly excess: string | null };
-
 type KeyPair =
   | { readonly kind: 'fits'; readonly leaf: X509Certificate; readonly key: KeyObject }
   | { readonly kind: 'problem'; readonly problem: string };
 
-/** The parts of a certificate that Node does not expose. */
-type SignedPart = {
-  /** Version 1 has no extensions, hence no way to say that it is an authority. */
-  readonly version1: boolean;
-  readonly issuer: Buffer;
-  readonly subject: Buffer;
-  readonly authorityKeyId: Buffer | null;
-  readonly subjectKeyId: Buffer | null;
-};
-
-// An object in the Kubernetes API is at most about 1.5 MB, and the largest public CA bundles hold some 150 certificates.
-const maxPemLength = 1_048_576;
-const maxPemBlocks = 512;
 // As in Go's crypto/x509.
 const maxSignatureChecks = 100;
 // What OpenSSL still takes at security level 1, where 1024-bit keys are allowed.
@@ -79,7 +55,6 @@ const redacted = {
 
 type PemFieldName = keyof typeof redacted;
 
-const noCertificate = 'data does not contain any valid RSA or ECDSA certificates';
 const noPassthroughCertificates = 'passthrough termination does not support certificates';
 
 /**
@@ -389,234 +364,6 @@ function certificateOf(certificates: readonly X509Certificate[], key: KeyObject 
   return { id: certificateIdOf(chain, keyPem), chain, key: keyPem };
 }
 
-// --- PEM: the grammar is that of Go's encoding/pem, so that a field is cut into the same blocks ---
-
-const beginMark = '-----BEGIN ';
-const endMark = '-----END ';
-const lineMark = '-----';
-
-function readPem(text: string): PemField {
-  if (text.length > maxPemLength) return { blocks: [], excess: `PEM data is longer than ${maxPemLength} bytes` };
-  const blocks: Block[] = [];
-  let at = 0;
-  let end = -1;
-  let endLine = lineAt(text, text.length);
-  for (;;) {
-    if (!text.startsWith(beginMark, at)) {
-      const newline = text.indexOf(`\n${beginMark}`, at);
-      if (newline < 0) return { blocks, excess: null };
-      at = newline + 1;
-    }
-    const typeLine = lineAt(text, at + beginMark.length);
-    at = typeLine.next;
-    if (!typeLine.text.endsWith(lineMark)) continue;
-    const type = typeLine.text.slice(0, -lineMark.length);
-
-    let header = lineAt(text, at);
-    const hasHeaders = header.text.includes(':');
-    while (header.text.includes(':')) {
-      at = header.next;
-      header = lineAt(text, at);
-    }
-
-    // The next end mark is looked for once, not again for each of the blocks that are opened before it.
-    if (end < at) {
-      end = text.indexOf(`\n${endMark}`, at - 1) + 1;
-      if (end === 0) return { blocks, excess: null };
-      endLine = lineAt(text, end + endMark.length);
-    }
-    if (endLine.text !== type + lineMark) continue;
-    const bytes = base64Bytes(text.slice(at, end));
-    if (bytes === null) continue;
-    at = endLine.next;
-    // As Go's readers of certificates, which pass over those with headers; parameters of curves say nothing that a key does not.
-    if (type === 'EC PARAMETERS' || (type === 'CERTIFICATE' && hasHeaders)) continue;
-    if (blocks.length === maxPemBlocks) return { blocks: [], excess: `more than ${maxPemBlocks} PEM blocks` };
-    blocks.push(parseBlock(type, bytes));
-  }
-}
-
-function lineAt(text: string, at: number): { readonly text: string; readonly next: number } {
-  const newline = text.indexOf('\n', at);
-  if (newline < 0) return { text: text.slice(at).trimEnd(), next: text.length };
-  return { text: text.slice(at, newline).trimEnd(), next: newline + 1 };
-}
-
-// Two plain scans: one expression for all of it would go back and forth over long runs of blanks.
-function base64Bytes(body: string): Buffer | null {
-  if (/[^A-Za-z0-9+/=\s]/.test(body)) return null;
-  const base64 = body.replace(/\s+/g, '');
-  if (base64.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(base64)) return null;
-  return Buffer.from(base64, 'base64');
-}
-
-function parseBlock(type: string, bytes: Buffer): Block {
-  switch (type) {
-    case 'CERTIFICATE':
-      return certificateBlock(bytes);
-    case 'PRIVATE KEY':
-    case 'RSA PRIVATE KEY':
-    case 'EC PRIVATE KEY':
-    case 'ECDSA PRIVATE KEY':
-      return privateKeyBlock(type, bytes);
-    case 'PUBLIC KEY':
-    case 'RSA PUBLIC KEY':
-    case 'DSA PUBLIC KEY':
-    case 'ECDSA PUBLIC KEY':
-      return publicKeyBlock(type, bytes);
-    default:
-      return { type, certificate: null, key: null, problem: `unrecognized PEM block ${shown(type)}` };
-  }
-}
-
-function certificateBlock(bytes: Buffer): Block {
-  const type = 'CERTIFICATE';
-  try {
-    const certificate = new X509Certificate(bytes);
-    // Bytes behind the certificate would be dropped, and PEM text hidden in the DER would be read in its place.
-    if (certificate.raw.equals(bytes)) return { type, certificate, key: null, problem: null };
-  } catch {
-    // Said below.
-  }
-  return { type, certificate: null, key: null, problem: 'x509: malformed certificate' };
-}
-
-const curves: ReadonlySet<string> = new Set(['secp224r1', 'prime256v1', 'secp384r1', 'secp521r1']);
-
-function privateKeyBlock(type: string, bytes: Buffer): Block {
-  const key = privateKeyOf(type, bytes);
-  if (key === null) return { type, certificate: null, key, problem: `block ${type} is not valid` };
-  if (key.asymmetricKeyType === 'ed25519') {
-    return { type, certificate: null, key, problem: 'block private key ed25519.PrivateKey is not valid' };
-  }
-  const isKnown =
-    key.asymmetricKeyType === 'rsa' ||
-    (key.asymmetricKeyType === 'ec' && curves.has(key.asymmetricKeyDetails?.namedCurve ?? ''));
-  if (!isKnown) return { type, certificate: null, key: null, problem: `block ${type} is not valid` };
-  return { type, certificate: null, key, problem: null };
-}
-
-// The label need not tell what is inside: people rename blocks. The form that it names is tried first.
-function privateKeyOf(type: string, bytes: Buffer): KeyObject | null {
-  const forms = type === 'PRIVATE KEY' ? (['pkcs8', 'pkcs1'] as const) : (['pkcs1', 'pkcs8'] as const);
-  for (const form of forms) {
-    try {
-      return createPrivateKey({ key: bytes, format: 'der', type: form });
-    } catch {
-      // Another form, encrypted, or no key at all.
-    }
-  }
-  return null;
-}
-
-function publicKeyBlock(label: string, bytes: Buffer): Block {
-  try {
-    createPublicKey({ key: bytes, format: 'der', type: 'spki' });
-    return { type: 'PUBLIC KEY', certificate: null, key: null, problem: null };
-  } catch {
-    return { type: 'PUBLIC KEY', certificate: null, key: null, problem: `block ${label} is not valid` };
-  }
-}
-
-function isCertificate(block: Block): boolean {
-  return block.type === 'CERTIFICATE';
-}
-
-function isPrivateKey(block: Block): boolean {
-  return block.type === 'PRIVATE KEY' || block.type.endsWith(' PRIVATE KEY');
-}
-
-function certificatesIn(field: PemField): X509Certificate[] {
-  return field.blocks.flatMap((block) => block.certificate ?? []);
-}
-
-// Whether the certificates of a field can be read, other blocks left aside.
-function parseProblem(field: PemField): string | null {
-  if (field.excess !== null) return field.excess;
-  const certificates = field.blocks.filter(isCertificate);
-  if (certificates.length === 0) return noCertificate;
-  return certificates.find((block) => block.problem !== null)?.problem ?? null;
-}
-
-// Whether every block of a field may stay.
-function blockProblem(field: PemField): string | null {
-  return field.excess ?? field.blocks.find((block) => block.problem !== null)?.problem ?? null;
-}
-
-// --- DER: just enough of RFC 5280 section 4.1 for names and key identifiers ---
-
-type DerElement = { readonly tag: number; readonly start: number; readonly body: number; readonly end: number };
-
-const SEQUENCE = 0x30;
-const VERSION = 0xa0;
-const EXTENSIONS = 0xa3;
-const OCTET_STRING = 0x04;
-const KEY_IDENTIFIER = 0x80;
-const authorityKeyIdOid: Buffer = Buffer.from('0603551d23', 'hex');
-const subjectKeyIdOid: Buffer = Buffer.from('0603551d0e', 'hex');
-
-function signedPartOf(der: Buffer): SignedPart | null {
-  const certificate = derElementAt(der, 0, der.length);
-  const signed = certificate && derElementAt(der, certificate.body, certificate.end);
-  if (signed?.tag !== SEQUENCE) return null;
-  const parts = derChildren(der, signed);
-  const version1 = parts[0]?.tag !== VERSION;
-  // After the version: serial number, signature algorithm, issuer, validity, subject.
-  const issuer = parts[version1 ? 2 : 3];
-  const subject = parts[version1 ? 4 : 5];
-  if (issuer === undefined || subject === undefined) return null;
-  const extensions = parts.find((part) => part.tag === EXTENSIONS);
-  const list = extensions && derElementAt(der, extensions.body, extensions.end);
-  const authorityKey = list && extensionValue(der, list, authorityKeyIdOid);
-  const subjectKey = list && extensionValue(der, list, subjectKeyIdOid);
-  const keyIdentifier = authorityKey && derChildren(der, authorityKey).find((part) => part.tag === KEY_IDENTIFIER);
-  return {
-    version1,
-    issuer: der.subarray(issuer.start, issuer.end),
-    subject: der.subarray(subject.start, subject.end),
-    authorityKeyId: keyIdentifier ? der.subarray(keyIdentifier.body, keyIdentifier.end) : null,
-    subjectKeyId: subjectKey ? der.subarray(subjectKey.body, subjectKey.end) : null,
-  };
-}
-
-// The element inside the octet string that ends an extension.
-function extensionValue(der: Buffer, list: DerElement, oid: Buffer): DerElement | null {
-  for (const extension of derChildren(der, list)) {
-    if (!der.subarray(extension.body, extension.body + oid.length).equals(oid)) continue;
-    const value = derChildren(der, extension).at(-1);
-    return value?.tag === OCTET_STRING ? derElementAt(der, value.body, value.end) : null;
-  }
-  return null;
-}
-
-function derChildren(der: Buffer, parent: DerElement): DerElement[] {
-  const children: DerElement[] = [];
-  let at = parent.body;
-  while (at < parent.end) {
-    const child = derElementAt(der, at, parent.end);
-    if (child === null) break;
-    children.push(child);
-    at = child.end;
-  }
-  return children;
-}
-
-function derElementAt(der: Buffer, at: number, limit: number): DerElement | null {
-  if (at + 2 > limit) return null;
-  const tag = der.readUInt8(at);
-  let body = at + 2;
-  let length = der.readUInt8(at + 1);
-  if (length >= 0x80) {
-    const lengthBytes = length & 0x7f;
-    // 0: the indefinite form of BER, which DER does not know.
-    if (lengthBytes === 0 || lengthBytes > 4 || body + lengthBytes > limit) return null;
-    length = der.readUIntBE(body, lengthBytes);
-    body += lengthBytes;
-  }
-  const end = body + length;
-  return end > limit ? null : { tag, start: at, body, end };
-}
-
 // --- Messages, as Kubernetes' field errors print them ---
 
 function invalidPem(field: PemFieldName, detail: string): string {
@@ -632,14 +379,6 @@ function invalidTypes(blocks: readonly Block[]): string {
   return `field contains invalid types ${typesOf(blocks).join(', ')}`;
 }
 
-function typesOf(blocks: readonly Block[]): string[] {
-  return [...new Set(blocks.map((block) => shown(block.type)))].slice(0, 8);
-}
-
 function quoted(value: string): string {
   return JSON.stringify(value.slice(0, maxShownLength));
-}
-
-function shown(label: string): string {
-  return label.slice(0, maxShownLength).replace(/[^ -~]/g, '?');
 }

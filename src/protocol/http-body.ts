@@ -1,8 +1,8 @@
 // Bodies in the chunked coding (RFC 9112 7.1): checked byte by byte and passed on as they came, but for what two programs
 // could read differently: chunk extensions are taken out, and sizes and trailers that need it are written anew.
 
-import { type Refusal, type RefusalReason, refusal } from './http-head.ts';
 import { Field, fieldLinesProblem, fieldOf } from './http-syntax.ts';
+import { type Refusal, type RefusalReason, refusal } from './refusals.ts';
 
 /** 13 hexadecimal digits count to 2^52; a longer size is an attack on someone's integer. */
 const maxSizeDigits = 13;

@@ -1,7 +1,7 @@
 // Answers that the router makes itself: pages that say their reason, redirects, the health path. Counted and logged here,
 // so that "why did I get a 503?" has one place to look.
 
-import type { RefusalReason } from '../protocol/http-head.ts';
+import type { RefusalReason } from '../protocol/refusals.ts';
 import type { RouteKey } from '../table/entries.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';

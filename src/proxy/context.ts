@@ -1,7 +1,7 @@
 // What every Session of a worker works with. One object a worker, made by worker.ts, handed down.
 
 import type { Config } from '../config/schema.ts';
-import type { HeadLimits } from '../protocol/http-head.ts';
+import type { HeadLimits } from '../protocol/field-lines.ts';
 import type { RouteTable } from '../table/route-table.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Histogram, Metrics, Series } from '../telemetry/metrics.ts';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ChunkedBody } from '../../src/protocol/http-body.ts';
-import { type RefusalReason, refusal } from '../../src/protocol/http-head.ts';
+import { type RefusalReason, refusal } from '../../src/protocol/refusals.ts';
 
 const maxTrailerBytes = 200;
 

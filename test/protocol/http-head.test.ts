@@ -2,16 +2,11 @@ import { createServer, type IncomingHttpHeaders, type IncomingMessage } from 'no
 import { duplexPair } from 'node:stream';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import {
-  headEnd,
-  type Refusal,
-  type RefusalReason,
-  RequestHead,
-  ResponseHead,
-  refusal,
-  unfinishedHeadProblem,
-} from '../../src/protocol/http-head.ts';
+import { headEnd, unfinishedHeadProblem } from '../../src/protocol/http-head.ts';
 import { Field } from '../../src/protocol/http-syntax.ts';
+import { type Refusal, type RefusalReason, refusal } from '../../src/protocol/refusals.ts';
+import { RequestHead } from '../../src/protocol/request-head.ts';
+import { ResponseHead } from '../../src/protocol/response-head.ts';
 
 const limits = { maxHeadBytes: 24_576, maxHeaderLines: 20 };
 

@@ -3,7 +3,6 @@
 
 import type { Hash } from 'node:crypto';
 import { type AddressInfo, connect, createServer, type Server, type Socket, type TcpSocketConnectOpts } from 'node:net';
-import { Duplex } from 'node:stream';
 import {
   type ConnectionOptions,
   connect as connectTls,
@@ -66,20 +65,6 @@ export class Peer implements Disposable {
   static async connectTls(port: number, options: ConnectionOptions = {}): Promise<Peer> {
     const base = { host: '127.0.0.1', rejectUnauthorized: false, allowHalfOpen: true };
     const socket = connectTls({ ...base, ...options, port });
-    const peer = new Peer(socket);
-    await connected(socket, 'secureConnect');
-    return peer;
-  }
-
-  /** The same, but what leaves is cut into pieces first, each in a segment of its own. */
-  static async connectTlsInPieces(
-    port: number,
-    cut: Cut,
-    options: ConnectionOptions = {},
-    from: Partial<TcpSocketConnectOpts> = {},
-  ): Promise<Peer> {
-    const stream = new CutStream(await Peer.connect(port, from), cut);
-    const socket = connectTls({ rejectUnauthorized: false, ...options, socket: stream });
     const peer = new Peer(socket);
     await connected(socket, 'secureConnect');
     return peer;
@@ -212,45 +197,6 @@ export class Peer implements Disposable {
 
   #look(): void {
     for (const watcher of [...this.#watchers]) watcher();
-  }
-}
-
-/** Pieces that the nth write of a TLS client leaves in; the 0th is its ClientHello. */
-export type Cut = (bytes: Buffer, nth: number) => readonly Buffer[] | Promise<readonly Buffer[]>;
-
-/** A raw connection as a stream for a TLS client to write to, that leaves in pieces. */
-class CutStream extends Duplex {
-  readonly #peer: Peer;
-  readonly #cut: Cut;
-  #writes = 0;
-
-  constructor(peer: Peer, cut: Cut) {
-    super({ allowHalfOpen: true });
-    this.#peer = peer;
-    this.#cut = cut;
-    peer.socket.on('data', (chunk: Buffer) => this.push(chunk));
-    peer.socket.once('end', () => this.push(null));
-    peer.socket.once('close', () => this.destroy());
-  }
-
-  override _read(): void {
-    // Pushed as it comes: tests over this stream are small.
-  }
-
-  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
-    const nth = this.#writes++;
-    const leave = async (): Promise<void> => await this.#peer.writeApart(...(await this.#cut(chunk, nth)));
-    leave().then(() => done(), done);
-  }
-
-  override _final(done: (error?: Error | null) => void): void {
-    this.#peer.finish();
-    done();
-  }
-
-  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    this.#peer.socket.destroy();
-    done(error);
   }
 }
 
@@ -411,7 +357,8 @@ export function turn(): Promise<void> {
   return new Promise((done) => setImmediate(() => setImmediate(done)));
 }
 
-function connected(socket: Socket, event: 'connect' | 'secureConnect'): Promise<void> {
+/** Waits until a connection stands; rejects where it comes to nothing. */
+export function connected(socket: Socket, event: 'connect' | 'secureConnect'): Promise<void> {
   return new Promise((done, failed) => {
     socket.once('error', failed);
     // A TLS handshake that is cut without an alert ends with 'close' alone on some paths.

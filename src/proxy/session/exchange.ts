@@ -3,18 +3,13 @@
 // promise, no closure and no stream.
 
 import type { Socket } from 'node:net';
+import type { Framing, HeadLimits } from '../../protocol/field-lines.ts';
 import { GatheredBytes } from '../../protocol/gathered-bytes.ts';
 import { ChunkedBody } from '../../protocol/http-body.ts';
-import {
-  type Framing,
-  type HeadLimits,
-  headEnd,
-  type Refusal,
-  RequestHead,
-  ResponseHead,
-  refusal,
-  unfinishedHeadProblem,
-} from '../../protocol/http-head.ts';
+import { headEnd, unfinishedHeadProblem } from '../../protocol/http-head.ts';
+import { type Refusal, refusal } from '../../protocol/refusals.ts';
+import { RequestHead } from '../../protocol/request-head.ts';
+import { ResponseHead } from '../../protocol/response-head.ts';
 import type { PathRule, Scheme } from '../../table/entries.ts';
 import { parseHost } from '../../table/host.ts';
 import { type AnswerReason, renderAnswer, renderHealth, renderRedirect } from '../answers.ts';

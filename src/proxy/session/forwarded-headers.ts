@@ -1,8 +1,8 @@
 // What the router tells the pod about the client (Route semantics 5.5): lines of its own after the client's, or in their
 // place, as the policy says. Everything that a connection decides is rendered once a connection.
 
-import type { RequestHead } from '../../protocol/http-head.ts';
 import { Field } from '../../protocol/http-syntax.ts';
+import type { RequestHead } from '../../protocol/request-head.ts';
 import type { ForwardedPolicy, Scheme } from '../../table/entries.ts';
 
 const allFields =

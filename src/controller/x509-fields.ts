@@ -1,0 +1,83 @@
+// The parts of a certificate that Node does not expose: just enough DER for names and key identifiers (RFC 5280 section 4.1).
+
+/** The parts of a certificate that Node does not expose. */
+export type SignedPart = {
+  /** Version 1 has no extensions, hence no way to say that it is an authority. */
+  readonly version1: boolean;
+  readonly issuer: Buffer;
+  readonly subject: Buffer;
+  readonly authorityKeyId: Buffer | null;
+  readonly subjectKeyId: Buffer | null;
+};
+
+type DerElement = { readonly tag: number; readonly start: number; readonly body: number; readonly end: number };
+
+const SEQUENCE = 0x30;
+const VERSION = 0xa0;
+const EXTENSIONS = 0xa3;
+const OCTET_STRING = 0x04;
+const KEY_IDENTIFIER = 0x80;
+const authorityKeyIdOid: Buffer = Buffer.from('0603551d23', 'hex');
+const subjectKeyIdOid: Buffer = Buffer.from('0603551d0e', 'hex');
+
+function signedPartOf(der: Buffer): SignedPart | null {
+  const certificate = derElementAt(der, 0, der.length);
+  const signed = certificate && derElementAt(der, certificate.body, certificate.end);
+  if (signed?.tag !== SEQUENCE) return null;
+  const parts = derChildren(der, signed);
+  const version1 = parts[0]?.tag !== VERSION;
+  // After the version: serial number, signature algorithm, issuer, validity, subject.
+  const issuer = parts[version1 ? 2 : 3];
+  const subject = parts[version1 ? 4 : 5];
+  if (issuer === undefined || subject === undefined) return null;
+  const extensions = parts.find((part) => part.tag === EXTENSIONS);
+  const list = extensions && derElementAt(der, extensions.body, extensions.end);
+  const authorityKey = list && extensionValue(der, list, authorityKeyIdOid);
+  const subjectKey = list && extensionValue(der, list, subjectKeyIdOid);
+  const keyIdentifier = authorityKey && derChildren(der, authorityKey).find((part) => part.tag === KEY_IDENTIFIER);
+  return {
+    version1,
+    issuer: der.subarray(issuer.start, issuer.end),
+    subject: der.subarray(subject.start, subject.end),
+    authorityKeyId: keyIdentifier ? der.subarray(keyIdentifier.body, keyIdentifier.end) : null,
+    subjectKeyId: subjectKey ? der.subarray(subjectKey.body, subjectKey.end) : null,
+  };
+}
+
+// The element inside the octet string that ends an extension.
+function extensionValue(der: Buffer, list: DerElement, oid: Buffer): DerElement | null {
+  for (const extension of derChildren(der, list)) {
+    if (!der.subarray(extension.body, extension.body + oid.length).equals(oid)) continue;
+    const value = derChildren(der, extension).at(-1);
+    return value?.tag === OCTET_STRING ? derElementAt(der, value.body, value.end) : null;
+  }
+  return null;
+}
+
+function derChildren(der: Buffer, parent: DerElement): DerElement[] {
+  const children: DerElement[] = [];
+  let at = parent.body;
+  while (at < parent.end) {
+    const child = derElementAt(der, at, parent.end);
+    if (child === null) break;
+    children.push(child);
+    at = child.end;
+  }
+  return children;
+}
+
+function derElementAt(der: Buffer, at: number, limit: number): DerElement | null {
+  if (at + 2 > limit) return null;
+  const tag = der.readUInt8(at);
+  let body = at + 2;
+  let length = der.readUInt8(at + 1);
+  if (length >= 0x80) {
+    const lengthBytes = length & 0x7f;
+    // 0: the indefinite form of BER, which DER does not know.
+    if (lengthBytes === 0 || lengthBytes > 4 || body + lengthBytes > limit) return null;
+    length = der.readUIntBE(body, lengthBytes);
+    body += lengthBytes;
+  }
+  const end = body + length;
+  return end > limit ? null : { tag, start: at, body, end };
+}

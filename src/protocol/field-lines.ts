@@ -1,0 +1,272 @@
+// What the heads of requests and responses have in common: their field lines, scanned strictly once and passed on with as
+// few changes as possible, and what these lines say of body and connection (RFC 9110, RFC 9112). What only one of the two
+// knows is in request-head.ts and response-head.ts.
+
+import { Field, fieldOf, isTokenChar, isValueChar, listElements, sameName } from './http-syntax.ts';
+import type { RefusalReason } from './refusals.ts';
+
+/** `maxHeaderLines`: field lines of one message. */
+export type HeadLimits = { readonly maxHeadBytes: number; readonly maxHeaderLines: number };
+
+/** How a message's body is delimited (RFC 9112 6.3). `until-close` occurs in responses only. */
+export type Framing = 'none' | 'length' | 'chunked' | 'until-close';
+
+const CR = 0x0d;
+const LF = 0x0a;
+const SP = 0x20;
+const HTAB = 0x09;
+const COLON = 0x3a;
+
+/** Hop-by-hop fields that are never passed on as they came (RFC 9110 7.6.1). */
+export const hopByHop: number =
+  (1 << Field.connection) |
+  (1 << Field.keepAlive) |
+  (1 << Field.proxyConnection) |
+  (1 << Field.te) |
+  (1 << Field.upgrade) |
+  (1 << Field.transferEncoding);
+
+const noOptions: ReadonlySet<string> = new Set();
+const keepAliveOption: ReadonlySet<string> = new Set(['keep-alive']);
+const closeOption: ReadonlySet<string> = new Set(['close']);
+
+/** The field lines of one head: where each begins, what it is, where its value stands. */
+export class FieldLines {
+  text = '';
+  count = 0;
+  /** Bit n is set when a field of kind n is there. */
+  present = 0;
+  /** Stands in for Content-Length lines that said one length several times. */
+  lengthLine = '';
+  readonly #lineAt: Int32Array;
+  readonly #valueAt: Int32Array;
+  readonly #valueEnd: Int32Array;
+  readonly #kind: Uint8Array;
+  readonly #dropped: Uint8Array;
+
+  constructor(maxHeaderLines: number) {
+    this.#lineAt = new Int32Array(maxHeaderLines + 1);
+    this.#valueAt = new Int32Array(maxHeaderLines);
+    this.#valueEnd = new Int32Array(maxHeaderLines);
+    this.#kind = new Uint8Array(maxHeaderLines);
+    this.#dropped = new Uint8Array(maxHeaderLines);
+  }
+
+  /** Reads the lines from `at` to the end of the text (each with its CRLF). Null when all is well. */
+  scan(text: string, at: number): RefusalReason | null {
+    this.text = text;
+    this.count = 0;
+    this.present = 0;
+    this.lengthLine = '';
+    const end = text.length;
+    const lineAt = this.#lineAt;
+    const kinds = this.#kind;
+    let line = 0;
+    let present = 0;
+    let i = at;
+    while (i < end) {
+      if (line === kinds.length) return 'too-many-fields';
+      const nameAt = i;
+      while (isTokenChar(text.charCodeAt(i))) i++;
+      if (i === nameAt) {
+        const c = text.charCodeAt(i);
+        return c === SP || c === HTAB ? 'folded-field' : 'bad-field-name';
+      }
+      // No blank before the colon: RFC 9112 5.1 demands the refusal, peers disagree on the name otherwise.
+      if (text.charCodeAt(i) !== COLON) return 'bad-field-name';
+      const kind = fieldOf(text, nameAt, i);
+      i++;
+      let c = text.charCodeAt(i);
+      while (c === SP || c === HTAB) c = text.charCodeAt(++i);
+      const valueAt = i;
+      while (isValueChar(c)) c = text.charCodeAt(++i);
+      if (c !== CR || text.charCodeAt(i + 1) !== LF) return c === LF ? 'bare-line-feed' : 'bad-field-value';
+      let valueEnd = i;
+      while (valueEnd > valueAt && isBlank(text.charCodeAt(valueEnd - 1))) valueEnd--;
+      lineAt[line] = nameAt;
+      this.#valueAt[line] = valueAt;
+      this.#valueEnd[line] = valueEnd;
+      kinds[line] = kind;
+      this.#dropped[line] = 0;
+      line++;
+      present |= 1 << kind;
+      i += 2;
+    }
+    lineAt[line] = end;
+    this.count = line;
+    this.present = present;
+    return null;
+  }
+
+  /** Whether a line of this kind is there, dropped or not. */
+  has(kind: number): boolean {
+    return (this.present & (1 << kind)) !== 0;
+  }
+
+  /** The line of this kind at or after `from`, or -1. */
+  find(kind: number, from: number): number {
+    for (let line = from; line < this.count; line++) if (this.#kind[line] === kind) return line;
+    return -1;
+  }
+
+  /** The value of one line, without outer blanks. */
+  value(line: number): string {
+    return this.text.slice(this.#valueAt[line], this.#valueEnd[line]);
+  }
+
+  /** All values of one kind, comma-joined as RFC 9110 5.3 has it. */
+  values(kind: number): string {
+    let joined = '';
+    for (let line = this.find(kind, 0); line >= 0; line = this.find(kind, line + 1)) {
+      joined = joined === '' ? this.value(line) : `${joined}, ${this.value(line)}`;
+    }
+    return joined;
+  }
+
+  /** The options of Connection, lower-case. The two that nearly every message has are told apart without a list. */
+  connectionOptions(): ReadonlySet<string> {
+    const line = this.find(Field.connection, 0);
+    if (line < 0) return noOptions;
+    const at = this.#valueAt[line] ?? 0;
+    const length = (this.#valueEnd[line] ?? 0) - at;
+    if (this.find(Field.connection, line + 1) < 0) {
+      if (length === 10 && sameName(this.text, at, 'keep-alive')) return keepAliveOption;
+      if (length === 5 && sameName(this.text, at, 'close')) return closeOption;
+    }
+    return new Set(listElements(this.values(Field.connection)));
+  }
+
+  /** This line is not passed on. */
+  drop(line: number): void {
+    this.#dropped[line] = 1;
+  }
+
+  /** No line of these kinds (bits of Field) is passed on. */
+  dropKinds(mask: number): void {
+    if ((this.present & mask) === 0) return;
+    for (let line = 0; line < this.count; line++) {
+      if (((1 << (this.#kind[line] ?? 0)) & mask) !== 0) this.#dropped[line] = 1;
+    }
+  }
+
+  /** Drops the fields that Connection names (RFC 9110 7.6.1); those that the engine itself knows keep their own rules. */
+  dropNamed(names: ReadonlySet<string>): void {
+    for (let line = 0; line < this.count; line++) {
+      if (this.#kind[line] !== Field.other) continue;
+      const at = this.#lineAt[line] ?? 0;
+      if (names.has(this.text.slice(at, this.text.indexOf(':', at)).toLowerCase())) this.#dropped[line] = 1;
+    }
+  }
+
+  /** Passes one length on in place of several equal ones, which a lenient pod may read otherwise. */
+  collapseLength(length: number): void {
+    this.dropKinds(1 << Field.contentLength);
+    this.lengthLine = `Content-Length: ${length}\r\n`;
+  }
+
+  /** The lines that are kept, as they came, in as few pieces as possible. */
+  kept(): string {
+    let text = this.lengthLine;
+    let runAt = -1;
+    for (let line = 0; line < this.count; line++) {
+      if (this.#dropped[line] === 0) {
+        if (runAt < 0) runAt = this.#lineAt[line] ?? 0;
+      } else if (runAt >= 0) {
+        text += this.text.slice(runAt, this.#lineAt[line]);
+        runAt = -1;
+      }
+    }
+    return runAt < 0 ? text : text + this.text.slice(runAt, this.#lineAt[this.count]);
+  }
+
+  /**
+   * Closes the gaps of dropped lines in the bytes that the text was made of, moving what is before a gap up to what is
+   * behind it. Answers the bytes that the head has lost.
+   */
+  compact(bytes: Buffer, at: number): number {
+    let gap = 0;
+    let runEnd = at + this.text.length;
+    for (let line = this.count - 1; line >= 0; line--) {
+      if (this.#dropped[line] === 0) continue;
+      const lineAt = at + (this.#lineAt[line] ?? 0);
+      const lineEnd = at + (this.#lineAt[line + 1] ?? 0);
+      if (gap > 0) bytes.copyWithin(lineEnd + gap, lineEnd, runEnd);
+      gap += lineEnd - lineAt;
+      runEnd = lineAt;
+    }
+    if (gap > 0) bytes.copyWithin(at + gap, at, runEnd);
+    return gap;
+  }
+}
+
+/** 0 or 1 for HTTP/1.0 and HTTP/1.1 (eight characters), -1 for everything else. */
+export function readVersion(text: string, at: number): number {
+  if (!text.startsWith('HTTP/1.', at)) return -1;
+  const minor = text.charCodeAt(at + 7) - 0x30;
+  return minor === 0 || minor === 1 ? minor : -1;
+}
+
+/** RFC 9112 9.3: `close` outweighs everything, and HTTP/1.0 closes unless told to stay. */
+export function staysOpen(options: ReadonlySet<string>, minorVersion: number): boolean {
+  return !options.has('close') && (minorVersion === 1 || options.has('keep-alive'));
+}
+
+/** The usual single option names no field that is still to be dropped. */
+export function namesFields(options: ReadonlySet<string>): boolean {
+  return options !== noOptions && options !== keepAliveOption && options !== closeOption;
+}
+
+/** `chunked` and nothing else: other codings may be legal, but no two programs agree on what they do to the framing. */
+export function transferEncodingProblem(lines: FieldLines): RefusalReason | null {
+  const line = lines.find(Field.transferEncoding, 0);
+  if (lines.find(Field.transferEncoding, line + 1) >= 0) return 'bad-transfer-encoding';
+  const value = lines.value(line).toLowerCase();
+  if (value === 'chunked') return null;
+  const codings = listElements(value);
+  const early = codings.slice(0, -1).includes('chunked');
+  return codings.length === 0 || early ? 'bad-transfer-encoding' : 'unknown-transfer-encoding';
+}
+
+/**
+ * The length, -1 for nonsense, -2 for more than can be counted. The same length said several times counts as said once
+ * (RFC 9112 6.3), and is passed on once.
+ */
+export function readContentLength(lines: FieldLines): number {
+  const line = lines.find(Field.contentLength, 0);
+  const value = lines.value(line);
+  const length = decimal(value);
+  if (length === -1 && !value.includes(',')) return -1;
+  if (length >= 0 && lines.find(Field.contentLength, line + 1) < 0) return length;
+  if (length === -2) return -2;
+  const elements = lines.values(Field.contentLength).split(',');
+  const first = withoutBlanks(elements[0] ?? '');
+  for (const element of elements) if (withoutBlanks(element) !== first) return -1;
+  const agreed = decimal(first);
+  if (agreed >= 0) lines.collapseLength(agreed);
+  return agreed;
+}
+
+/** A number of digits alone, -1 for nonsense, -2 for more than can be counted. */
+export function decimal(value: string): number {
+  if (value.length === 0) return -1;
+  let number = 0;
+  for (let i = 0; i < value.length; i++) {
+    const digit = value.charCodeAt(i) - 0x30;
+    if (!(digit >= 0 && digit <= 9)) return -1;
+    number = number * 10 + digit;
+  }
+  return number <= Number.MAX_SAFE_INTEGER ? number : -2;
+}
+
+/** Unlike `trim`, which takes a no-break space for a blank too. */
+function withoutBlanks(element: string): string {
+  let start = 0;
+  let end = element.length;
+  while (start < end && isBlank(element.charCodeAt(start))) start++;
+  while (end > start && isBlank(element.charCodeAt(end - 1))) end--;
+  return element.slice(start, end);
+}
+
+function isBlank(c: number): boolean {
+  return c === SP || c === HTAB;
+}

@@ -1,0 +1,143 @@
+// The head of an upstream's HTTP/1.1 response: strict reading (RFC 9110, RFC 9112), then passing it on, as its own bytes
+// where these need no new line. A head object is used again for every message: what outlives the message is copied out of
+// it by the caller. Whether a body follows depends on the request too, and is decided by the caller.
+
+import {
+  decimal,
+  FieldLines,
+  type HeadLimits,
+  hopByHop,
+  namesFields,
+  readContentLength,
+  readVersion,
+  staysOpen,
+  transferEncodingProblem,
+} from './field-lines.ts';
+import { Field, isValueChar, listElements } from './http-syntax.ts';
+import type { RefusalReason } from './refusals.ts';
+
+const CR = 0x0d;
+const LF = 0x0a;
+const SP = 0x20;
+
+/** A response's head, as an upstream sent it. */
+export class ResponseHead {
+  status = 0;
+  minorVersion = 1;
+  chunked = false;
+  /** Bytes of the body, or -1 where the head does not say. */
+  contentLength = -1;
+  /** Whether the upstream keeps its connection for another request. */
+  keepAlive = true;
+  /** How long the upstream says that it keeps an idle connection, in ms; 0 where it does not say. */
+  keepAliveMs = 0;
+  #statusText = '';
+  #reasonAt = 0;
+  readonly #lines: FieldLines;
+
+  constructor(limits: HeadLimits) {
+    this.#lines = new FieldLines(limits.maxHeaderLines);
+  }
+
+  /** Reads a head: everything up to, not including, the empty line. */
+  read(text: string): RefusalReason | null {
+    const version = readVersion(text, 0);
+    if (version < 0 || text.charCodeAt(8) !== SP) return 'bad-status-line';
+    let status = 0;
+    for (let i = 9; i < 12; i++) {
+      const digit = text.charCodeAt(i) - 0x30;
+      if (!(digit >= 0 && digit <= 9)) return 'bad-status-line';
+      status = status * 10 + digit;
+    }
+    if (status < 100 || status > 599) return 'bad-status-line';
+    let i = 12;
+    // The blank before an empty reason phrase is often left out.
+    if (text.charCodeAt(i) === SP) i++;
+    else if (text.charCodeAt(i) !== CR) return 'bad-status-line';
+    this.#reasonAt = 9;
+    while (isValueChar(text.charCodeAt(i))) i++;
+    if (text.charCodeAt(i) !== CR || text.charCodeAt(i + 1) !== LF) return 'bad-status-line';
+    const problem = this.#lines.scan(text, i + 2);
+    if (problem !== null) return problem;
+    this.status = status;
+    this.minorVersion = version;
+    this.#statusText = text.slice(this.#reasonAt, i + 2);
+    return this.#readFraming() ?? this.#readConnection();
+  }
+
+  /** Whether the head can go on as its own bytes, if nothing is to be added: see `compact`. */
+  get passable(): boolean {
+    return this.minorVersion === 1 && this.#lines.lengthLine === '';
+  }
+
+  /**
+   * Takes the lines that are not passed on out of the bytes that this head was read from, by moving what is before them
+   * towards the body. Answers by how much the head, which began at `at`, is shorter now. Rendering a head anew and copying
+   * the body behind it was measured at 0.9 us more.
+   */
+  compact(bytes: Buffer, at: number): number {
+    return this.#lines.compact(bytes, at);
+  }
+
+  /** The head as it goes to the client, with lines of the router's own (each with CRLF). Ends with the empty line. */
+  render(extraLines: string): string {
+    return `HTTP/1.1 ${this.#statusText}${this.#lines.kept()}${extraLines}\r\n`;
+  }
+
+  /** Takes out what would delimit a body: for answers that have none, and for bodies that are delimited anew. */
+  dropFraming(): void {
+    const framing = (1 << Field.transferEncoding) | (1 << Field.contentLength) | (1 << Field.trailer);
+    if ((this.#lines.present & framing) === 0) return;
+    this.#lines.dropKinds(framing);
+    this.#lines.lengthLine = '';
+  }
+
+  /** The protocol of a 101, or empty. */
+  get upgrade(): string {
+    return this.#lines.values(Field.upgrade);
+  }
+
+  #readFraming(): RefusalReason | null {
+    const lines = this.#lines;
+    this.chunked = false;
+    this.contentLength = -1;
+    if (lines.has(Field.transferEncoding)) {
+      if (lines.has(Field.contentLength)) return 'length-and-transfer-encoding';
+      if (this.minorVersion === 0) return 'bad-transfer-encoding';
+      const problem = transferEncodingProblem(lines);
+      if (problem !== null) return problem;
+      this.chunked = true;
+    } else if (lines.has(Field.contentLength)) {
+      const length = readContentLength(lines);
+      if (length < 0) return 'bad-content-length';
+      this.contentLength = length;
+    }
+    return null;
+  }
+
+  #readConnection(): null {
+    const lines = this.#lines;
+    this.keepAlive = this.minorVersion === 1;
+    this.keepAliveMs = 0;
+    // Transfer-Encoding: chunked is the one hop-by-hop field that goes on as it came, because the body does too.
+    const hops = hopByHop & ~(1 << Field.transferEncoding);
+    if ((lines.present & hops) === 0) return null;
+    const options = lines.connectionOptions();
+    this.keepAlive = staysOpen(options, this.minorVersion);
+    if (namesFields(options)) lines.dropNamed(options);
+    if (lines.has(Field.keepAlive)) this.keepAliveMs = keepAliveHintMs(lines.values(Field.keepAlive));
+    lines.dropKinds(hops);
+    return null;
+  }
+}
+
+/** `timeout=5, max=100` says 5,000 ms. */
+function keepAliveHintMs(value: string): number {
+  for (const element of listElements(value)) {
+    if (element.startsWith('timeout=')) {
+      const seconds = decimal(element.slice('timeout='.length));
+      return seconds > 0 && seconds < 86_400 ? seconds * 1000 : 0;
+    }
+  }
+  return 0;
+}
