@@ -19,13 +19,18 @@ const maxPemLength = 1_048_576;
 const maxPemBlocks = 512;
 const maxShownLength = 64;
 
-const noCertificate = 'data does not contain any valid RSA or ECDSA certificates';
+/** What the reference says of a field without a certificate that it can use. */
+export const noCertificate = 'data does not contain any valid RSA or ECDSA certificates';
 
 const beginMark = '-----BEGIN ';
 const endMark = '-----END ';
 const lineMark = '-----';
 
-function readPem(text: string): PemField {
+/**
+ * The blocks of a text, everything outside them left aside, as the reference sanitises it (Route semantics 2.3). Linear in
+ * the text, and bounded in its length and in the number of blocks.
+ */
+export function readPem(text: string): PemField {
   if (text.length > maxPemLength) return { blocks: [], excess: `PEM data is longer than ${maxPemLength} bytes` };
   const blocks: Block[] = [];
   let at = 0;
@@ -148,32 +153,36 @@ function publicKeyBlock(label: string, bytes: Buffer): Block {
   }
 }
 
-function isCertificate(block: Block): boolean {
+/** Whether a block is labelled a certificate. */
+export function isCertificate(block: Block): boolean {
   return block.type === 'CERTIFICATE';
 }
 
-function isPrivateKey(block: Block): boolean {
+/** Whether a block holds a private key, of a kind that is served or not. */
+export function isPrivateKey(block: Block): boolean {
   return block.type === 'PRIVATE KEY' || block.type.endsWith(' PRIVATE KEY');
 }
 
-function certificatesIn(field: PemField): X509Certificate[] {
+/** The certificates of a field that could be read. */
+export function certificatesIn(field: PemField): X509Certificate[] {
   return field.blocks.flatMap((block) => block.certificate ?? []);
 }
 
-// Whether the certificates of a field can be read, other blocks left aside.
-function parseProblem(field: PemField): string | null {
+/** Why the certificates of a field cannot be read, other blocks left aside; or null. */
+export function parseProblem(field: PemField): string | null {
   if (field.excess !== null) return field.excess;
   const certificates = field.blocks.filter(isCertificate);
   if (certificates.length === 0) return noCertificate;
   return certificates.find((block) => block.problem !== null)?.problem ?? null;
 }
 
-// Whether every block of a field may stay.
-function blockProblem(field: PemField): string | null {
+/** Why some block of a field may not stay, or null. */
+export function blockProblem(field: PemField): string | null {
   return field.excess ?? field.blocks.find((block) => block.problem !== null)?.problem ?? null;
 }
 
-function typesOf(blocks: readonly Block[]): string[] {
+/** The labels of blocks, each once, made fit to be shown. */
+export function typesOf(blocks: readonly Block[]): string[] {
   return [...new Set(blocks.map((block) => shown(block.type)))].slice(0, 8);
 }
 

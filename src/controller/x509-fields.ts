@@ -20,7 +20,8 @@ const KEY_IDENTIFIER = 0x80;
 const authorityKeyIdOid: Buffer = Buffer.from('0603551d23', 'hex');
 const subjectKeyIdOid: Buffer = Buffer.from('0603551d0e', 'hex');
 
-function signedPartOf(der: Buffer): SignedPart | null {
+/** Reads a certificate's DER; null where it is not what RFC 5280 4.1 says. */
+export function signedPartOf(der: Buffer): SignedPart | null {
   const certificate = derElementAt(der, 0, der.length);
   const signed = certificate && derElementAt(der, certificate.body, certificate.end);
   if (signed?.tag !== SEQUENCE) return null;

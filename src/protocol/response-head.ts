@@ -1,10 +1,11 @@
 // The head of an upstream's HTTP/1.1 response: strict reading (RFC 9110, RFC 9112), then passing it on, as its own bytes
 // where these need no new line. A head object is used again for every message: what outlives the message is copied out of
-// it by the caller. Whether a body follows depends on the request too, and is decided by the caller.
+// it by the caller. Whether a body follows depends on the request's method too.
 
 import {
   decimal,
   FieldLines,
+  type Framing,
   type HeadLimits,
   hopByHop,
   namesFields,
@@ -82,6 +83,17 @@ export class ResponseHead {
   /** The head as it goes to the client, with lines of the router's own (each with CRLF). Ends with the empty line. */
   render(extraLines: string): string {
     return `HTTP/1.1 ${this.#statusText}${this.#lines.kept()}${extraLines}\r\n`;
+  }
+
+  /**
+   * How the body of an answer to a request with this method is delimited (RFC 9112 6.3): none whatever the head says, else
+   * chunked, else a length, else until the end.
+   */
+  framingFor(method: string): Framing {
+    if (method === 'HEAD' || this.status === 204 || this.status === 304) return 'none';
+    if (this.chunked) return 'chunked';
+    if (this.contentLength < 0) return 'until-close';
+    return this.contentLength === 0 ? 'none' : 'length';
   }
 
   /** Takes out what would delimit a body: for answers that have none, and for bodies that are delimited anew. */

@@ -16,7 +16,7 @@ import type { EndReason } from './end-reason.ts';
 import { connectionLimit, descriptorLimit } from './listener/limits.ts';
 import { Listener } from './listener/listener.ts';
 import { SecureContexts } from './secure-contexts.ts';
-import { createHeadReaders } from './session/exchange.ts';
+import { createHeadReaders } from './session/http-connection.ts';
 import { Session } from './session/session.ts';
 import { TlsTerminator, ticketPolicy } from './session/tls.ts';
 import { Balancer } from './upstream/balancer.ts';

@@ -41,7 +41,6 @@ const ed25519 = makeCertificate({ names: ['ed.v.test'], issuer: root, keyType: '
 const sha1Leaf = makeCertificate({ names: ['sha1.v.test'], issuer: root, signatureHash: 'sha1' });
 const sha1RsaLeaf = makeCertificate({ names: ['sha1.v.test'], issuer: rsaRoot, signatureHash: 'sha1' });
 const md5Leaf = makeCertificate({ names: ['md5.v.test'], issuer: rsaRoot, signatureHash: 'md5' });
-const tiny = makeCertificate({ names: ['tiny.v.test'], issuer: root, keyType: 'rsa', rsaBits: 512 });
 const small = makeCertificate({ names: ['small.v.test'], issuer: root, keyType: 'rsa', rsaBits: 1024 });
 // The issuer has the leaf's name, which alone does not make it self-signed.
 const namesake = makeCertificate({
@@ -524,8 +523,8 @@ const ours: readonly Case[] = [
   },
   {
     name: 'a key that OpenSSL would not load',
-    fields: withKey(tiny),
-    errors: [`${certificateField}router does not support certificates with keys of less than 1024 bits`],
+    fields: withKey(small),
+    errors: [`${certificateField}router does not support certificates with RSA keys of less than 2048 bits`],
   },
   {
     name: 'bytes behind the certificate',
@@ -624,14 +623,6 @@ describe('keys', () => {
   test('surplus keys are left out', () => {
     const checked = check({ certificate: leaf.certificate, key: leaf.key + other.key });
     expect(checked).toMatchObject({ kind: 'valid', serving: { key: leaf.key } });
-  });
-
-  // The worker has to lower OpenSSL's security level for these.
-  test('1024 bits pass', () => {
-    const checked = check(withKey(small));
-    if (checked.kind === 'invalid') throw new Error(checked.message);
-    const { chain = '', key = '' } = checked.serving ?? {};
-    createSecureContext({ cert: chain, key: key ?? '', ciphers: 'DEFAULT@SECLEVEL=1' });
   });
 
   test.each([

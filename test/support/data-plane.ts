@@ -9,7 +9,7 @@ import { type DeadlineOwner, type DeadlineSlot, Deadlines } from '../../src/prox
 import type { EndReason } from '../../src/proxy/end-reason.ts';
 import { Listener, type NewSession } from '../../src/proxy/listener/listener.ts';
 import { SecureContexts } from '../../src/proxy/secure-contexts.ts';
-import { createHeadReaders } from '../../src/proxy/session/exchange.ts';
+import { createHeadReaders } from '../../src/proxy/session/http-connection.ts';
 import { Session } from '../../src/proxy/session/session.ts';
 import { TlsTerminator, ticketPolicy } from '../../src/proxy/session/tls.ts';
 import { Balancer, type Pick } from '../../src/proxy/upstream/balancer.ts';

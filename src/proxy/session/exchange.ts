@@ -1,25 +1,22 @@
-// The HTTP/1.1 exchanges of one Session, one after another, on a clear stream: read a head, match, take an upstream
-// connection, pass the body on, pass the answer back. Events and plain calls only; the path of a request allocates no
-// promise, no closure and no stream.
+// One HTTP/1.1 exchange: match the request, take an upstream connection, pass the body on, pass the answer back, or answer it
+// here. Events and plain calls only; the path of a request allocates no promise, no closure and no stream. The object is used
+// again for the next request of its connection.
 
-import type { Socket } from 'node:net';
-import type { Framing, HeadLimits } from '../../protocol/field-lines.ts';
 import { GatheredBytes } from '../../protocol/gathered-bytes.ts';
-import { ChunkedBody } from '../../protocol/http-body.ts';
-import { headEnd, unfinishedHeadProblem } from '../../protocol/http-head.ts';
-import { type Refusal, refusal } from '../../protocol/refusals.ts';
-import { RequestHead } from '../../protocol/request-head.ts';
-import { ResponseHead } from '../../protocol/response-head.ts';
+import { headEnd } from '../../protocol/http-head.ts';
+import type { Refusal } from '../../protocol/refusals.ts';
+import type { RequestHead } from '../../protocol/request-head.ts';
+import type { ResponseHead } from '../../protocol/response-head.ts';
 import type { PathRule, Scheme } from '../../table/entries.ts';
 import { parseHost } from '../../table/host.ts';
 import { type AnswerReason, renderAnswer, renderHealth, renderRedirect } from '../answers.ts';
 import type { ProxyContext } from '../context.ts';
-import type { DeadlineOwner, DeadlineSlot } from '../deadlines.ts';
 import type { EndReason } from '../end-reason.ts';
-import { Splice } from '../splice.ts';
 import type { Pick } from '../upstream/balancer.ts';
 import type { ConnectFailure, UpstreamConnection, UpstreamUser } from '../upstream/upstream-connection.ts';
+import type { ExchangeRecord } from './exchange-record.ts';
 import type { ForwardedHeaders } from './forwarded-headers.ts';
+import { FramedBody } from './framed-body.ts';
 
 /** The router's own health path on the plain port; exactly this target (Route semantics 6.1). */
 const healthTarget = '/_______internal_router_healthz';
@@ -29,58 +26,48 @@ const maxRetries = 3;
 const maxHeldBytes = 65_536;
 /** Interim responses of one exchange; more is a pod gone wild. */
 const maxInterims = 32;
-/** What a client may still send after an answer that ends the connection, so that the answer is not lost in a reset. */
-const maxLingerBytes = 1_048_576;
-
-const Phase = { idle: 0, head: 1, connecting: 2, exchanging: 3, tunnel: 4, lingering: 5, over: 6 } as const;
 
 const empty: Buffer = Buffer.alloc(0);
 
 /** Methods that may be sent again when a connection breaks before an answer (RFC 9110 9.2.2). */
 const idempotent: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
 
-/** Readers that all Sessions of a worker share: they are used up within one call. */
-export type HeadReaders = { readonly request: RequestHead; readonly response: ResponseHead };
-
-export function createHeadReaders(limits: HeadLimits): HeadReaders {
-  return { request: new RequestHead(limits), response: new ResponseHead(limits) };
+/** The client's side of an exchange. */
+export interface Downstream {
+  /** Whether more was written than the client has taken. */
+  readonly blocked: boolean;
+  write(text: string): void;
+  writeBytes(bytes: Buffer): void;
+  /** Stops and resumes reading from the client. */
+  pause(): void;
+  resume(): void;
+  /** Moves the deadline of the exchange to `ms` from now. */
+  setDeadline(ms: number): void;
+  /** The exchange is over and answered; with a reason, so is the connection. */
+  exchangeOver(closeFor: EndReason | null): void;
+  /** The exchange cannot be brought to an end: the connection is cut. */
+  destroy(reason: EndReason): void;
+  /** The exchange became a tunnel; `rest` has been read from the upstream already. */
+  startTunnel(upstream: UpstreamConnection, rest: Buffer): void;
 }
 
-export class HttpExchanges implements UpstreamUser, DeadlineOwner {
+export class Exchange implements UpstreamUser {
   readonly #context: ProxyContext;
-  readonly #readers: HeadReaders;
-  readonly #socket: Socket;
+  readonly #downstream: Downstream;
   readonly #scheme: Scheme;
-  readonly #client: string;
   readonly #forwarded: ForwardedHeaders;
-  readonly #onEnd: (reason: EndReason) => void;
-  readonly #slot: DeadlineSlot;
-  readonly #input: GatheredBytes = new GatheredBytes();
-  /** How much of an unfinished head has been looked at. */
-  #checkedBytes = 0;
-  #phase: number = Phase.idle;
-  #idleSinceMs: number;
-  #advancing = false;
-  #clientEnded = false;
-  /** More was written to the client than it has taken. */
-  #clientBlocked = false;
-  #lingerBytes = 0;
-  #lingerReason: EndReason = 'answered-and-closed';
-  #splice: Splice | null = null;
+  readonly #record: ExchangeRecord;
+  readonly #responseHead: ResponseHead;
+  #state: 'none' | 'connecting' | 'exchanging' = 'none';
 
-  // The request of the exchange.
-  #method = '';
-  #target = '';
-  #hostName = '';
+  // The request.
+  readonly #requestBody: FramedBody;
   #minorVersion = 1;
   #keepAlive = true;
   #wantsUpgrade = false;
+  #repeatable = false;
   #rule: PathRule | null = null;
   #headText = '';
-  #requestFraming: Framing = 'none';
-  #requestLeft = 0;
-  #requestChunks: ChunkedBody | null = null;
-  #requestDone = true;
   #held: Buffer[] = [];
   #heldBytes = 0;
 
@@ -88,347 +75,142 @@ export class HttpExchanges implements UpstreamUser, DeadlineOwner {
   #upstream: UpstreamConnection | null = null;
   #pick: Pick | null = null;
   #tried: string[] = [];
-  #retries = 0;
   #reused = false;
   /** More was written to the upstream than it has taken, so the client has been told to wait. */
   #upstreamBlocked = false;
 
   // Its response.
   readonly #responseInput: GatheredBytes = new GatheredBytes();
+  readonly #responseBody: FramedBody;
   #responseStarted = false;
-  #responseFraming: Framing = 'none';
-  #responseLeft = 0;
-  #responseChunks: ChunkedBody | null = null;
-  #decode = false;
   #status = 0;
   #interims = 0;
   #closes = false;
   #upstreamKeeps = false;
   #keepAliveMs = 0;
 
-  // What the log and the metrics say of it.
-  #startedMs = 0;
-  #connectedMs = 0;
-  #firstByteMs = 0;
-  #receivedBytes = 0;
-  #sentBytes = 0;
-
-  /** Takes over a clear stream. `onEnd` is called exactly once. */
   constructor(
     context: ProxyContext,
-    readers: HeadReaders,
-    socket: Socket,
+    downstream: Downstream,
+    responseHead: ResponseHead,
     scheme: Scheme,
-    client: string,
     forwarded: ForwardedHeaders,
-    onEnd: (reason: EndReason) => void,
+    record: ExchangeRecord,
   ) {
     this.#context = context;
-    this.#readers = readers;
-    this.#socket = socket;
+    this.#downstream = downstream;
+    this.#responseHead = responseHead;
     this.#scheme = scheme;
-    this.#client = client;
     this.#forwarded = forwarded;
-    this.#onEnd = onEnd;
-    this.#slot = context.deadlines.claim(this);
-    this.#idleSinceMs = context.deadlines.nowMs;
-    context.deadlines.set(this.#slot, context.settings.headTimeoutMs);
-    socket.on('data', (chunk: Buffer) => this.#clientData(chunk));
-    socket.on('drain', () => this.#clientDrain());
-    socket.on('end', () => this.#clientEnd());
-    socket.on('error', () => {
-      // 'close' follows and ends the exchange.
-    });
-    socket.on('close', () => this.#clientClose());
+    this.#record = record;
+    this.#requestBody = new FramedBody(context.limits.maxHeadBytes);
+    this.#responseBody = new FramedBody(context.limits.maxHeadBytes);
   }
 
-  /** Ends at once, whatever is under way. */
-  destroy(reason: EndReason): void {
-    if (this.#phase === Phase.over) return;
-    if (this.#splice !== null) {
-      this.#splice.destroy(reason);
-      return;
-    }
-    if (this.#phase === Phase.connecting || this.#phase === Phase.exchanging) this.#logLine(this.#status, reason);
-    this.#over(reason);
-  }
-
-  /** For how long nothing has been under way, in ms; 0 if something is. */
-  idleForMs(): number {
-    return this.#phase === Phase.idle ? this.#context.deadlines.nowMs - this.#idleSinceMs : 0;
-  }
-
-  /** Ends an idle connection in order: FIN, and a moment for what the client may be sending just now. */
-  closeIdle(): void {
-    if (this.#phase === Phase.idle) this.#linger('draining');
-  }
-
-  // Downstream events.
-
-  #clientData(chunk: Buffer): void {
-    switch (this.#phase) {
-      case Phase.idle:
-      case Phase.head:
-        this.#input.append(chunk);
-        if (this.#clientBlocked) this.#socket.pause();
-        else this.#advance();
-        break;
-      case Phase.connecting:
-      case Phase.exchanging:
-        if (!this.#requestDone) this.#keepRest(this.#takeBody(chunk));
-        else this.#keepRest(chunk);
-        break;
-      case Phase.tunnel:
-        this.#splice?.onClientData(chunk);
-        break;
-      case Phase.lingering:
-        this.#lingerBytes += chunk.length;
-        if (this.#lingerBytes > maxLingerBytes) this.#over(this.#lingerReason);
-        break;
-    }
-  }
-
-  #clientDrain(): void {
-    if (this.#splice !== null) {
-      this.#splice.onClientDrain();
-      return;
-    }
-    if (!this.#clientBlocked) return;
-    this.#clientBlocked = false;
-    if (this.#phase === Phase.exchanging) {
-      this.#upstream?.socket.resume();
-      this.#awaitUpstream();
-    } else if (this.#phase === Phase.idle) {
-      this.#context.deadlines.set(this.#slot, this.#context.settings.keepAliveTimeoutMs);
-      this.#proceed();
-    }
-  }
-
-  #clientEnd(): void {
-    this.#clientEnded = true;
-    switch (this.#phase) {
-      case Phase.idle:
-        // Earlier answers are still on their way, and requests may be waiting behind them: the drain comes back here.
-        if (!this.#clientBlocked) this.#linger('client-closed');
-        break;
-      case Phase.head:
-        this.#linger('client-aborted');
-        break;
-      case Phase.connecting:
-      case Phase.exchanging:
-        // A client may close its half and still wait for the answer, but not in the middle of its own body.
-        if (!this.#requestDone) this.destroy('client-aborted');
-        break;
-      case Phase.tunnel:
-        this.#splice?.onClientEnd();
-        break;
-      case Phase.lingering:
-        if (this.#socket.writableFinished) this.#over(this.#lingerReason);
-        break;
-    }
-  }
-
-  #clientClose(): void {
-    if (this.#splice !== null) this.#splice.onClientClose();
-    else if (this.#phase === Phase.lingering) this.#over(this.#lingerReason);
-    else if (this.#phase === Phase.idle) this.#over('client-closed');
-    else this.destroy('client-aborted');
+  /** Whether all of the request has come. */
+  get requestDone(): boolean {
+    return this.#requestBody.done;
   }
 
   // Requests.
 
-  /** Answers one request after the other from what has come, until something has to be waited for. */
-  #advance(): void {
-    if (this.#advancing) return;
-    this.#advancing = true;
-    while (
-      (this.#phase === Phase.idle || this.#phase === Phase.head) &&
-      this.#input.length > 0 &&
-      !this.#clientBlocked &&
-      this.#readHead()
-    ) {
-      // readHead did the work.
-    }
-    this.#advancing = false;
-    if (this.#clientEnded) this.#clientEnd();
-  }
-
-  /** Whether a whole head was there (and has been dealt with). */
-  #readHead(): boolean {
-    const bytes = this.#input.bytes;
-    // RFC 9112 2.2: one empty line before a request is overlooked.
-    const start = bytes[0] === 0x0d && (bytes.length === 1 || bytes[1] === 0x0a) ? 2 : 0;
-    const end = headEnd(bytes, Math.max(start, this.#checkedBytes - 3));
-    const maxHeadBytes = this.#context.limits.maxHeadBytes;
-    if (end < 0 || end - start > maxHeadBytes) {
-      const problem =
-        this.#oversizedProblem(bytes, start, end) ??
-        unfinishedHeadProblem(bytes, start, Math.max(start, this.#checkedBytes));
-      if (problem !== null) {
-        this.#refuseUnread(problem);
-        return false;
-      }
-      this.#checkedBytes = bytes.length;
-      if (this.#phase === Phase.idle) {
-        this.#phase = Phase.head;
-        this.#context.deadlines.set(this.#slot, this.#context.settings.headTimeoutMs);
-      }
-      return false;
-    }
-    this.#input.take();
-    this.#checkedBytes = 0;
-    const head = this.#readers.request;
-    const problem = head.read(bytes.toString('latin1', start, end - 2));
-    if (problem !== null) {
-      this.#refuseUnread(problem);
-      return false;
-    }
-    this.#startExchange(head, end === bytes.length ? empty : bytes.subarray(end));
-    return true;
-  }
-
-  #oversizedProblem(bytes: Buffer, start: number, end: number): Refusal | null {
-    const maxHeadBytes = this.#context.limits.maxHeadBytes;
-    if (end < 0 && bytes.length - start <= maxHeadBytes) return null;
-    const lineEnd = bytes.indexOf('\r\n', start, 'latin1');
-    return refusal(lineEnd < 0 || lineEnd - start > maxHeadBytes ? 'target-too-long' : 'head-too-large');
-  }
-
-  #startExchange(head: RequestHead, rest: Buffer): void {
-    this.#startedMs = performance.now();
-    this.#connectedMs = 0;
-    this.#firstByteMs = 0;
-    this.#receivedBytes = 0;
-    this.#sentBytes = 0;
-    this.#method = head.method;
-    this.#target = head.target;
-    this.#hostName = head.hostName;
+  /** Begins with a request whose head has just been read and what came behind it. Answers what belongs to the next one. */
+  begin(head: RequestHead, rest: Buffer): Buffer {
+    this.#record.begin(head.method, head.target, head.hostName);
     this.#minorVersion = head.minorVersion;
     this.#keepAlive = head.keepAlive;
     this.#wantsUpgrade = head.upgrade !== '';
+    this.#repeatable = head.framing === 'none' && !this.#wantsUpgrade && idempotent.has(head.method);
     this.#rule = null;
-    this.#requestFraming = head.framing;
-    this.#requestLeft = head.contentLength;
-    this.#requestDone = head.framing === 'none';
+    this.#pick = null;
+    this.#requestBody.begin(head.framing, head.contentLength, false);
     this.#responseStarted = false;
     this.#status = 0;
     this.#interims = 0;
-    this.#retries = 0;
     this.#reused = false;
     this.#upstreamBlocked = false;
     if (this.#tried.length > 0) this.#tried = [];
-    if (head.framing === 'chunked') {
-      this.#requestChunks ??= new ChunkedBody(this.#context.limits.maxHeadBytes);
-      this.#requestChunks.reset();
-    }
-    this.#phase = Phase.connecting;
-    this.#context.deadlines.clear(this.#slot);
+    this.#state = 'connecting';
 
     if (this.#scheme === 'http' && head.target === healthTarget) {
       this.#closes = !this.#mayStay();
-      this.#write(renderHealth(head.method === 'HEAD', this.#closes));
+      this.#downstream.write(renderHealth(head.method === 'HEAD', this.#closes));
       this.#finish(200, 'health');
-      this.#keepRest(rest);
-      return;
+      return rest;
     }
     const match = this.#context.table().matchHttp(parseHost(head.hostName), head.path, this.#scheme);
+    if (match.kind === 'unknown') {
+      this.#answer(503, 'no-route', null);
+      return rest;
+    }
+    const rule = match.rule;
+    this.#rule = rule;
+    this.#record.route = rule.route;
     switch (match.kind) {
-      case 'forward': {
-        const rule = match.rule;
-        const policy = rule.forwarded;
-        this.#rule = rule;
-        this.#headText = head.render(
-          this.#forwarded.dropMask(policy),
-          head.hostLine + this.#forwarded.lines(policy, head),
-        );
-        this.#keepRest(this.#requestDone ? rest : this.#takeBody(rest));
-        if (this.#phase === Phase.connecting) this.#dispatch(null);
-        break;
-      }
+      case 'forward':
+        return this.#forward(rule, head, rest);
       case 'redirect':
-        this.#rule = match.rule;
-        this.#closes = !this.#mayStay();
-        this.#write(renderRedirect(head.hostName, head.target, this.#context.settings.publicHttpsPort, this.#closes));
-        this.#recordAnswer(302, 'redirect', null);
-        this.#finish(302, 'redirect');
-        this.#keepRest(rest);
-        break;
+        this.#redirect(head);
+        return rest;
       case 'unavailable':
-        this.#rule = match.rule;
         this.#answer(503, 'no-endpoint', null);
-        this.#keepRest(rest);
-        break;
-      case 'unknown':
-        this.#answer(503, 'no-route', null);
-        this.#keepRest(rest);
-        break;
-      default:
-        match satisfies never;
+        return rest;
     }
   }
 
-  /** Bytes after the request at hand: the next one's, which has to wait for its turn. */
-  #keepRest(rest: Buffer): void {
-    if (rest.length === 0) return;
-    if (this.#phase === Phase.lingering || this.#phase === Phase.over) return;
-    if (this.#phase === Phase.tunnel) {
-      this.#splice?.onClientData(rest);
-      return;
-    }
-    this.#input.append(rest);
-    if (this.#phase !== Phase.idle) this.#socket.pause();
+  /** A request of which not even the head could be read. */
+  refuseUnread(problem: Refusal): void {
+    this.#record.begin('', '', '');
+    this.#keepAlive = false;
+    this.#answer(problem.status, problem.reason, null);
   }
 
   /** Takes what belongs to the request's body; answers what comes after it. */
-  #takeBody(chunk: Buffer): Buffer {
+  takeBody(chunk: Buffer): Buffer {
     if (chunk.length === 0) return empty;
-    let body: Buffer;
-    let rest: Buffer = empty;
-    if (this.#requestFraming === 'chunked' && this.#requestChunks !== null) {
-      const chunks = this.#requestChunks;
-      body = chunks.take(chunk, 0, false);
-      if (chunks.problem !== null) {
-        this.#refuse(chunks.problem);
-        return empty;
-      }
-      if (chunks.done) {
-        this.#requestDone = true;
-        if (chunks.consumed < chunk.length) rest = chunk.subarray(chunks.consumed);
-      }
-    } else {
-      body = chunk;
-      if (chunk.length > this.#requestLeft) {
-        body = chunk.subarray(0, this.#requestLeft);
-        rest = chunk.subarray(this.#requestLeft);
-      }
-      this.#requestLeft -= body.length;
-      this.#requestDone = this.#requestLeft === 0;
+    const body = this.#requestBody;
+    const content = body.take(chunk);
+    if (body.problem !== null) {
+      this.#refuse(body.problem);
+      return empty;
     }
-    this.#receivedBytes += body.length;
-    if (body.length > 0) this.#passBody(body);
-    if (this.#phase === Phase.exchanging) this.#awaitUpstream();
-    return rest;
+    this.#record.receivedBytes += content.length;
+    if (content.length > 0) this.#passBody(content);
+    if (this.#state === 'exchanging') this.#awaitTurn();
+    return body.consumed === chunk.length ? empty : chunk.subarray(body.consumed);
   }
 
-  #passBody(body: Buffer): void {
-    if (this.#phase === Phase.exchanging && this.#upstream !== null) {
-      if (!this.#upstream.socket.write(body)) {
+  #forward(rule: PathRule, head: RequestHead, rest: Buffer): Buffer {
+    const policy = rule.forwarded;
+    const ownLines = head.hostLine + this.#forwarded.lines(policy, head);
+    this.#headText = head.render(this.#forwarded.dropMask(policy), ownLines);
+    const behind = this.#requestBody.done ? rest : this.takeBody(rest);
+    if (this.#state === 'connecting') this.#dispatch(null);
+    return behind;
+  }
+
+  #redirect(head: RequestHead): void {
+    this.#closes = !this.#mayStay();
+    const { publicHttpsPort } = this.#context.settings;
+    this.#downstream.write(renderRedirect(head.hostName, head.target, publicHttpsPort, this.#closes));
+    this.#record.answered(302, 'redirect', null);
+    this.#finish(302, 'redirect');
+  }
+
+  #passBody(content: Buffer): void {
+    if (this.#state === 'exchanging' && this.#upstream !== null) {
+      if (!this.#upstream.socket.write(content)) {
         this.#upstreamBlocked = true;
-        this.#socket.pause();
+        this.#downstream.pause();
       }
       return;
     }
-    this.#held.push(body);
-    this.#heldBytes += body.length;
-    if (this.#heldBytes > maxHeldBytes) this.#socket.pause();
+    this.#held.push(content);
+    this.#heldBytes += content.length;
+    if (this.#heldBytes > maxHeldBytes) this.#downstream.pause();
   }
 
   // The upstream.
-
-  /** Whether the request may be sent again after a connection broke before its answer. */
-  #repeatable(): boolean {
-    return this.#requestFraming === 'none' && !this.#wantsUpgrade && idempotent.has(this.#method);
-  }
 
   /** Gives the request to an Endpoint not yet tried. `failure`: what became of the last one. */
   #dispatch(failure: ConnectFailure | null): void {
@@ -441,9 +223,11 @@ export class HttpExchanges implements UpstreamUser, DeadlineOwner {
       return;
     }
     this.#pick = pick;
-    this.#phase = Phase.connecting;
-    const connector = this.#context.connector;
-    const pooled = this.#retries === 0 ? connector.pooled(pick, rule, this.#hostName, this.#repeatable(), this) : null;
+    this.#record.endpoint = pick.endpoint.authority;
+    this.#state = 'connecting';
+    const { connector } = this.#context;
+    const { hostName, retries } = this.#record;
+    const pooled = retries === 0 ? connector.pooled(pick, rule, hostName, this.#repeatable, this) : null;
     if (pooled !== null) {
       this.#upstream = pooled;
       this.#reused = true;
@@ -451,12 +235,12 @@ export class HttpExchanges implements UpstreamUser, DeadlineOwner {
       return;
     }
     this.#reused = false;
-    this.#upstream = connector.dial(pick, rule, this.#hostName, table, this);
+    this.#upstream = connector.dial(pick, rule, hostName, table, this);
     if (this.#upstream === null) this.#answer(503, 'connect-failed', "the Route's authority is not in the table");
   }
 
   #send(upstream: UpstreamConnection): void {
-    this.#phase = Phase.exchanging;
+    this.#state = 'exchanging';
     upstream.uses++;
     let taken: boolean;
     if (this.#heldBytes === 0) {
@@ -466,25 +250,27 @@ export class HttpExchanges implements UpstreamUser, DeadlineOwner {
       this.#held = [];
       this.#heldBytes = 0;
     }
-    if (!taken && !this.#requestDone) {
-      this.#upstreamBlocked = true;
-      this.#socket.pause();
-    } else if (!this.#requestDone) {
-      this.#socket.resume();
+    if (!this.#requestBody.done) {
+      this.#upstreamBlocked = !taken;
+      if (taken) this.#downstream.resume();
+      else this.#downstream.pause();
     }
-    this.#awaitUpstream();
+    this.#awaitTurn();
   }
 
-  /** Sets the deadline of whoever's turn it is while an exchange runs. */
-  #awaitUpstream(): void {
-    const { deadlines, settings } = this.#context;
-    const clientsTurn = this.#clientBlocked || (!this.#requestDone && !this.#upstreamBlocked);
-    deadlines.set(this.#slot, clientsTurn ? settings.clientTimeoutMs : settings.serverTimeoutMs);
+  /** Whether it is the client that everybody waits for, and not the upstream. */
+  #clientsTurn(): boolean {
+    return this.#downstream.blocked || (!this.#requestBody.done && !this.#upstreamBlocked);
+  }
+
+  #awaitTurn(): void {
+    const { clientTimeoutMs, serverTimeoutMs } = this.#context.settings;
+    this.#downstream.setDeadline(this.#clientsTurn() ? clientTimeoutMs : serverTimeoutMs);
   }
 
   onUpstreamConnected(): void {
     this.#context.connector.countDial(null);
-    this.#connectedMs = performance.now();
+    this.#record.connected();
     if (this.#upstream !== null) this.#send(this.#upstream);
   }
 
@@ -492,23 +278,22 @@ export class HttpExchanges implements UpstreamUser, DeadlineOwner {
     this.#context.connector.countDial(failure);
     this.#upstream = null;
     if (this.#pick !== null) this.#tried.push(this.#pick.endpoint.authority);
-    if (this.#retries < maxRetries) {
-      this.#countRetry(failure);
-      this.#dispatch(failure);
-      return;
-    }
-    this.#answer(503, 'connect-failed', failure);
+    if (this.#mayRetry(failure)) this.#dispatch(failure);
+    else this.#answer(503, 'connect-failed', failure);
   }
 
-  #countRetry(reason: ConnectFailure | 'stale'): void {
-    this.#retries++;
+  /** Counts one more try, if there may be one. */
+  #mayRetry(reason: ConnectFailure | 'stale'): boolean {
+    if (this.#record.retries === maxRetries) return false;
+    this.#record.retries++;
     this.#context.metrics.series('headgate_upstream_retries_total', reason).value++;
+    return true;
   }
 
   onUpstreamDrain(): void {
     this.#upstreamBlocked = false;
-    this.#socket.resume();
-    this.#awaitUpstream();
+    this.#downstream.resume();
+    this.#awaitTurn();
   }
 
   onUpstreamEnd(): void {
@@ -520,43 +305,41 @@ export class HttpExchanges implements UpstreamUser, DeadlineOwner {
   }
 
   #upstreamOver(reset: boolean): void {
-    if (this.#phase !== Phase.exchanging) return;
+    if (this.#state !== 'exchanging') return;
     if (this.#responseStarted) {
-      if (this.#responseFraming === 'until-close' && !reset) this.#finishResponse();
-      else this.destroy('upstream-truncated');
+      if (this.#responseBody.framing === 'until-close' && !reset) this.#finishResponse();
+      else this.#downstream.destroy('upstream-truncated');
       return;
     }
     this.#dropUpstream();
     const silent = this.#responseInput.length === 0 && this.#interims === 0;
-    if (silent && this.#reused && this.#repeatable() && this.#retries < maxRetries) {
-      this.#countRetry('stale');
-      this.#dispatch(null);
-      return;
-    }
-    this.#answer(502, 'upstream-closed', reset ? 'reset' : null);
+    if (silent && this.#reused && this.#repeatable && this.#mayRetry('stale')) this.#dispatch(null);
+    else this.#answer(502, 'upstream-closed', reset ? 'reset' : null);
   }
 
   onUpstreamData(chunk: Buffer): void {
-    if (this.#phase !== Phase.exchanging) return;
+    if (this.#state !== 'exchanging') return;
     if (this.#responseStarted) this.#passResponse(chunk);
     else this.#readResponse(chunk);
+  }
+
+  #dropUpstream(): void {
+    this.#upstream?.destroy();
+    this.#upstream = null;
   }
 
   // Responses.
 
   #readResponse(chunk: Buffer): void {
-    if (this.#firstByteMs === 0 && this.#context.accessLog !== null) this.#firstByteMs = performance.now();
+    this.#record.firstByte();
     const bytes = this.#responseInput.append(chunk);
-    const head = this.#readers.response;
+    const head = this.#responseHead;
+    const { maxHeadBytes } = this.#context.limits;
     for (let at = 0; ; ) {
       const end = headEnd(bytes, at);
-      if (end < 0 || end - at > this.#context.limits.maxHeadBytes) {
-        if (end >= 0 || bytes.length - at > this.#context.limits.maxHeadBytes) {
-          this.#badResponse('head-too-large');
-        } else if (at > 0) {
-          this.#responseInput.take();
-          if (at < bytes.length) this.#responseInput.append(bytes.subarray(at));
-        }
+      if (end < 0 || end - at > maxHeadBytes) {
+        if (end >= 0 || bytes.length - at > maxHeadBytes) this.#badResponse('head-too-large');
+        else if (at > 0) this.#keepResponse(bytes.subarray(at));
         return;
       }
       const problem = head.read(bytes.toString('latin1', at, end - 2));
@@ -583,114 +366,71 @@ export class HttpExchanges implements UpstreamUser, DeadlineOwner {
         head.dropFraming();
         this.#write(head.render(''));
       }
-      this.#awaitUpstream();
+      this.#awaitTurn();
       at = end;
     }
   }
 
+  #keepResponse(rest: Buffer): void {
+    this.#responseInput.take();
+    if (rest.length > 0) this.#responseInput.append(rest);
+  }
+
   #startResponse(head: ResponseHead, bytes: Buffer, at: number, end: number): void {
-    const status = head.status;
-    this.#responseStarted = true;
-    this.#status = status;
+    this.#status = head.status;
     this.#upstreamKeeps = head.keepAlive;
     this.#keepAliveMs = head.keepAliveMs;
-    this.#decode = false;
-    // RFC 9112 6.3: what has no body whatever the head says; else chunked, else a length, else until the end.
-    if (this.#method === 'HEAD' || status === 304) {
-      this.#responseFraming = 'none';
-    } else if (status === 204) {
-      this.#responseFraming = 'none';
-      head.dropFraming();
-    } else if (head.chunked) {
-      this.#responseFraming = 'chunked';
-      this.#responseChunks ??= new ChunkedBody(this.#context.limits.maxHeadBytes);
-      this.#responseChunks.reset();
-      if (this.#minorVersion === 0) {
-        this.#decode = true;
-        head.dropFraming();
-      }
-    } else if (head.contentLength >= 0) {
-      this.#responseFraming = head.contentLength === 0 ? 'none' : 'length';
-      this.#responseLeft = head.contentLength;
-    } else {
-      this.#responseFraming = 'until-close';
-      this.#upstreamKeeps = false;
-    }
-    this.#closes = !this.#mayStay() || this.#decode || this.#responseFraming === 'until-close';
-    let extra = '';
-    if (this.#closes) extra = 'Connection: close\r\n';
-    else if (this.#minorVersion === 0) extra = 'Connection: keep-alive\r\n';
+    const body = this.#responseBody;
+    const decode = head.chunked && this.#minorVersion === 0;
+    body.begin(head.framingFor(this.#record.method), head.contentLength, decode);
+    if (decode || head.status === 204) head.dropFraming();
+    this.#closes = !this.#mayStay() || decode || body.framing === 'until-close';
+    let ownLines = '';
+    if (this.#closes) ownLines = 'Connection: close\r\n';
+    else if (this.#minorVersion === 0) ownLines = 'Connection: keep-alive\r\n';
 
     const rest = end === bytes.length ? empty : bytes.subarray(end);
-    const body = this.#takeResponse(rest);
-    if (body === null) {
-      this.#responseStarted = false;
+    const content = body.take(rest);
+    if (body.problem !== null) {
       this.#badResponse('bad-chunk');
       return;
     }
+    this.#responseStarted = true;
     // What needs no change leaves as it came: head and body in one write, without a copy.
-    if (extra === '' && head.passable && sameBytes(body, rest)) {
+    if (ownLines === '' && head.passable && sameBytes(content, rest)) {
       const start = at + head.compact(bytes, at);
       this.#writeBytes(start === 0 ? bytes : bytes.subarray(start));
     } else {
-      const text = head.render(extra);
-      if (body.length === 0) this.#write(text);
-      else this.#writeBytes(joined(text, [body], body.length));
+      const text = head.render(ownLines);
+      if (content.length === 0) this.#write(text);
+      else this.#writeBytes(joined(text, [content], content.length));
     }
-    if (this.#responseFraming === 'none') this.#finishResponse();
-    else this.#awaitUpstream();
+    this.#afterResponse(rest);
   }
 
   #passResponse(chunk: Buffer): void {
-    const body = this.#takeResponse(chunk);
-    if (body === null) {
-      this.destroy('upstream-truncated');
+    const content = this.#responseBody.take(chunk);
+    if (this.#responseBody.problem !== null) {
+      this.#downstream.destroy('upstream-truncated');
       return;
     }
-    if (body.length > 0) this.#writeBytes(body);
-    if (this.#responseFraming === 'none') this.#finishResponse();
-    else this.#awaitUpstream();
+    if (content.length > 0) this.#writeBytes(content);
+    this.#afterResponse(chunk);
   }
 
-  /** What of these bytes goes to the client, or null if they are malformed. At the body's end the framing is `none`. */
-  #takeResponse(chunk: Buffer): Buffer | null {
-    switch (this.#responseFraming) {
-      case 'none':
-        // More than was announced: the connection cannot be trusted with another request.
-        if (chunk.length > 0) this.#upstreamKeeps = false;
-        return empty;
-      case 'until-close':
-        return chunk;
-      case 'length': {
-        if (chunk.length < this.#responseLeft) {
-          this.#responseLeft -= chunk.length;
-          return chunk;
-        }
-        this.#responseFraming = 'none';
-        if (chunk.length === this.#responseLeft) return chunk;
-        this.#upstreamKeeps = false;
-        return chunk.subarray(0, this.#responseLeft);
-      }
-      case 'chunked': {
-        const chunks = this.#responseChunks;
-        if (chunks === null) return empty;
-        const body = chunks.take(chunk, 0, this.#decode);
-        if (chunks.problem !== null) return null;
-        if (chunks.done) {
-          this.#responseFraming = 'none';
-          if (chunks.consumed < chunk.length) this.#upstreamKeeps = false;
-        }
-        return body;
-      }
-    }
+  #afterResponse(taken: Buffer): void {
+    // More than was announced: the connection cannot be trusted with another request.
+    if (this.#responseBody.consumed < taken.length) this.#upstreamKeeps = false;
+    if (this.#responseBody.done) this.#finishResponse();
+    else this.#awaitTurn();
   }
 
   #finishResponse(): void {
     const upstream = this.#upstream;
     this.#upstream = null;
     if (upstream !== null) {
-      if (this.#upstreamKeeps && this.#requestDone) {
-        if (this.#clientBlocked) upstream.socket.resume();
+      if (this.#upstreamKeeps && this.#requestBody.done && this.#responseBody.framing !== 'until-close') {
+        if (this.#downstream.blocked) upstream.socket.resume();
         this.#context.connector.release(upstream, this.#keepAliveMs);
       } else {
         upstream.destroy();
@@ -708,33 +448,10 @@ export class HttpExchanges implements UpstreamUser, DeadlineOwner {
     const protocol = head.upgrade;
     head.dropFraming();
     this.#write(head.render(`Connection: Upgrade\r\n${protocol === '' ? '' : `Upgrade: ${protocol}\r\n`}`));
-    this.#status = 101;
-    this.#countExchange(101);
+    this.#record.count(101);
     this.#upstream = null;
-    this.#phase = Phase.tunnel;
-    const { settings, deadlines, counters } = this.#context;
-    deadlines.clear(this.#slot);
-    const splice = new Splice(
-      this.#socket,
-      upstream,
-      {
-        idleMs: settings.tunnelTimeoutMs,
-        clientFinMs: settings.clientFinTimeoutMs,
-        upstreamFinMs: settings.serverFinTimeoutMs,
-      },
-      deadlines,
-      counters,
-      (reason) => {
-        this.#receivedBytes += splice.received;
-        this.#sentBytes += splice.sent;
-        this.#accessLine(101, reason);
-        this.#over(reason);
-      },
-    );
-    this.#splice = splice;
-    if (rest.length > 0) splice.onUpstreamData(rest);
-    if (this.#input.length > 0) splice.onClientData(this.#input.take());
-    if (this.#clientEnded) splice.onClientEnd();
+    this.#state = 'none';
+    this.#downstream.startTunnel(upstream, rest);
   }
 
   #badResponse(detail: string): void {
@@ -742,22 +459,17 @@ export class HttpExchanges implements UpstreamUser, DeadlineOwner {
     this.#answer(502, 'bad-response', detail);
   }
 
-  #dropUpstream(): void {
-    this.#upstream?.destroy();
-    this.#upstream = null;
-  }
+  // Answers of our own, and the end.
 
-  // Answers of our own.
-
-  /** Whether the connection may serve another request after this exchange. */
+  /** Whether the connection may serve another request after this one. */
   #mayStay(): boolean {
-    return this.#keepAlive && this.#requestDone && !this.#context.draining;
+    return this.#keepAlive && this.#requestBody.done && !this.#context.draining;
   }
 
   #answer(status: number, reason: AnswerReason, detail: string | null): void {
-    this.#recordAnswer(status, reason, detail);
+    this.#record.answered(status, reason, detail);
     this.#closes = !this.#mayStay();
-    this.#write(renderAnswer(status, reason, this.#method === 'HEAD', this.#closes));
+    this.#write(renderAnswer(status, reason, this.#record.method === 'HEAD', this.#closes));
     this.#finish(status, reason);
   }
 
@@ -765,116 +477,31 @@ export class HttpExchanges implements UpstreamUser, DeadlineOwner {
   #refuse(problem: Refusal): void {
     this.#dropUpstream();
     if (this.#responseStarted) {
-      this.destroy('request-refused');
+      this.#downstream.destroy('request-refused');
       return;
     }
     this.#keepAlive = false;
     this.#answer(problem.status, problem.reason, null);
   }
 
-  /** Refuses a request of which not even the head could be read. */
-  #refuseUnread(problem: Refusal): void {
-    this.#startedMs = performance.now();
-    this.#connectedMs = 0;
-    this.#firstByteMs = 0;
-    this.#method = '';
-    this.#target = '';
-    this.#hostName = '';
-    this.#rule = null;
-    this.#pick = null;
-    this.#keepAlive = false;
-    this.#answer(problem.status, problem.reason, null);
+  /** The client takes no more for now. */
+  clientFull(): void {
+    if (this.#state === 'exchanging') this.#upstream?.socket.pause();
   }
 
-  #recordAnswer(status: number, reason: AnswerReason, detail: string | null): void {
-    const query = this.#target.indexOf('?');
-    this.#context.answers.record(status, reason, {
-      route: this.#rule?.route ?? null,
-      host: this.#hostName,
-      // A query may carry secrets, and is of no use for finding the Route.
-      path: query < 0 ? this.#target : this.#target.slice(0, query),
-      client: this.#client,
-      endpoint: this.#pick?.endpoint.authority ?? null,
-      detail,
-    });
+  /** The client has taken everything. */
+  clientDrained(): void {
+    if (this.#state !== 'exchanging') return;
+    this.#upstream?.socket.resume();
+    this.#awaitTurn();
   }
 
-  // The end of exchanges and of the Session.
-
-  #finish(status: number, end: 'forwarded' | AnswerReason): void {
-    this.#logLine(status, end);
-    this.#pick = null;
-    if (this.#heldBytes > 0) {
-      this.#held = [];
-      this.#heldBytes = 0;
-    }
-    if (this.#responseInput.length > 0) this.#responseInput.take();
-    if (this.#closes) {
-      this.#linger(
-        end !== 'forwarded' && faultsRequest(status)
-          ? 'request-refused'
-          : this.#context.draining
-            ? 'draining'
-            : 'answered-and-closed',
-      );
-      return;
-    }
-    this.#phase = Phase.idle;
-    this.#idleSinceMs = this.#context.deadlines.nowMs;
-    const { deadlines, settings } = this.#context;
-    deadlines.set(this.#slot, this.#clientBlocked ? settings.clientTimeoutMs : settings.keepAliveTimeoutMs);
-    if (!this.#clientBlocked) this.#proceed();
-  }
-
-  /** Goes on with what came meanwhile, or with waiting for the next request. */
-  #proceed(): void {
-    if (this.#socket.isPaused()) this.#socket.resume();
-    if (this.#input.length > 0 || this.#clientEnded) this.#advance();
-  }
-
-  /**
-   * Closes our half after the answer and reads on for a moment: closing with unread bytes would make the kernel send a
-   * reset, which may overtake the answer (RFC 9112 9.6).
-   */
-  #linger(reason: EndReason): void {
-    this.#phase = Phase.lingering;
-    this.#lingerReason = reason;
-    this.#input.take();
-    this.#socket.end(() => this.#allSent());
-    if (!this.#clientEnded) this.#socket.resume();
-    this.#context.deadlines.set(this.#slot, this.#context.settings.clientTimeoutMs);
-  }
-
-  /** The last byte of ours, and our FIN, have left. */
-  #allSent(): void {
-    if (this.#phase !== Phase.lingering) return;
-    if (this.#clientEnded) this.#over(this.#lingerReason);
-    else this.#context.deadlines.set(this.#slot, this.#context.settings.clientFinTimeoutMs);
-  }
-
-  onDeadline(): void {
-    switch (this.#phase) {
-      case Phase.idle:
-        // A new connection that never said a word ends without an answer, as an old one does between requests.
-        if (this.#clientBlocked) this.#over('client-timeout');
-        else this.#linger('client-idle');
-        break;
-      case Phase.head:
-        this.#refuseUnread(refusal('head-timeout'));
-        break;
-      case Phase.exchanging:
-        this.#exchangeTimedOut();
-        break;
-      case Phase.lingering:
-        this.#over(this.#lingerReason);
-        break;
-    }
-  }
-
-  #exchangeTimedOut(): void {
-    const clientsTurn = this.#clientBlocked || (!this.#requestDone && !this.#upstreamBlocked);
+  /** The deadline that was set last has passed. */
+  timedOut(): void {
+    if (this.#state !== 'exchanging') return;
+    const clientsTurn = this.#clientsTurn();
     if (this.#responseStarted) {
-      this.destroy(clientsTurn ? 'client-timeout' : 'upstream-timeout');
+      this.#downstream.destroy(clientsTurn ? 'client-timeout' : 'upstream-timeout');
       return;
     }
     this.#dropUpstream();
@@ -886,66 +513,43 @@ export class HttpExchanges implements UpstreamUser, DeadlineOwner {
     }
   }
 
-  #over(reason: EndReason): void {
-    if (this.#phase === Phase.over) return;
-    this.#phase = Phase.over;
-    this.#context.deadlines.release(this.#slot);
+  /** The connection is being cut: lets go of the upstream and tells of what was under way. */
+  abort(reason: EndReason): void {
     this.#dropUpstream();
-    this.#input.take();
-    this.#held = [];
-    // After an orderly end of both sides the socket closes by itself.
-    if (!this.#socket.writableFinished || !this.#clientEnded) this.#socket.destroy();
-    this.#onEnd(reason);
+    if (this.#state === 'none') return;
+    this.#state = 'none';
+    this.#forget();
+    this.#record.end(this.#status, reason);
   }
 
-  #logLine(status: number, end: 'forwarded' | AnswerReason | EndReason): void {
-    this.#countExchange(status);
-    this.#accessLine(status, end);
+  #finish(status: number, end: 'forwarded' | AnswerReason): void {
+    this.#state = 'none';
+    this.#record.end(status, end);
+    this.#forget();
+    this.#downstream.exchangeOver(this.#closes ? this.#closeReason(status, end) : null);
   }
 
-  #countExchange(status: number): void {
-    const counters = this.#context.counters;
-    counters.request(this.#scheme, status, performance.now() - this.#startedMs);
-    counters.received.value += this.#receivedBytes;
-    counters.sent.value += this.#sentBytes;
+  #forget(): void {
+    if (this.#heldBytes > 0) {
+      this.#held = [];
+      this.#heldBytes = 0;
+    }
+    if (this.#responseInput.length > 0) this.#responseInput.take();
   }
 
-  #accessLine(status: number, end: 'forwarded' | AnswerReason | EndReason): void {
-    const accessLog = this.#context.accessLog;
-    if (accessLog === null || !accessLog.sampled()) return;
-    const totalMs = performance.now() - this.#startedMs;
-    accessLog.write({
-      client: this.#client,
-      scheme: this.#scheme,
-      method: this.#method === '' ? null : this.#method,
-      host: this.#hostName,
-      target: this.#target === '' ? null : this.#target,
-      status: status === 0 ? null : status,
-      route: this.#rule?.route ?? null,
-      endpoint: this.#pick?.endpoint.authority ?? null,
-      connectMs: this.#connectedMs === 0 ? null : this.#connectedMs - this.#startedMs,
-      firstByteMs: this.#firstByteMs === 0 ? null : this.#firstByteMs - this.#startedMs,
-      totalMs,
-      receivedBytes: this.#receivedBytes,
-      sentBytes: this.#sentBytes,
-      retries: this.#retries,
-      end,
-    });
+  #closeReason(status: number, end: 'forwarded' | AnswerReason): EndReason {
+    if (end !== 'forwarded' && faultsRequest(status)) return 'request-refused';
+    return this.#context.draining ? 'draining' : 'answered-and-closed';
   }
 
   #write(text: string): void {
-    this.#sentBytes += text.length;
-    if (!this.#socket.write(text, 'latin1')) this.#clientFull();
+    this.#record.sentBytes += text.length;
+    this.#downstream.write(text);
   }
 
   #writeBytes(bytes: Buffer): void {
-    this.#sentBytes += bytes.length;
-    if (!this.#socket.write(bytes)) this.#clientFull();
-  }
-
-  #clientFull(): void {
-    this.#clientBlocked = true;
-    if (this.#phase === Phase.exchanging) this.#upstream?.socket.pause();
+    this.#record.sentBytes += bytes.length;
+    this.#downstream.writeBytes(bytes);
   }
 }
 

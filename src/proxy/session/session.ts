@@ -9,8 +9,8 @@ import { parseHost } from '../../table/host.ts';
 import type { ProxyContext } from '../context.ts';
 import type { DeadlineOwner, DeadlineSlot } from '../deadlines.ts';
 import type { EndReason } from '../end-reason.ts';
-import { type HeadReaders, HttpExchanges } from './exchange.ts';
 import { ForwardedHeaders } from './forwarded-headers.ts';
+import { type HeadReaders, HttpConnection } from './http-connection.ts';
 import { Passthrough } from './passthrough.ts';
 import type { HandshakeUser, TlsTerminator } from './tls.ts';
 
@@ -29,7 +29,7 @@ export class Session implements DeadlineOwner, HandshakeUser {
   #peek: GatheredBytes | null = null;
   #needBytes = 0;
   #slot: DeadlineSlot | null = null;
-  #stage: HttpExchanges | Passthrough | null = null;
+  #stage: HttpConnection | Passthrough | null = null;
   #handshaking = false;
   #over = false;
   readonly #onPeeked = (chunk: Buffer): void => this.#peeked(chunk);
@@ -57,12 +57,12 @@ export class Session implements DeadlineOwner, HandshakeUser {
 
   /** For how long nothing has been under way on it, in ms; 0 if something is. */
   idleForMs(): number {
-    return this.#stage instanceof HttpExchanges ? this.#stage.idleForMs() : 0;
+    return this.#stage instanceof HttpConnection ? this.#stage.idleForMs() : 0;
   }
 
   /** Ends an idle connection in order. */
   closeIdle(): void {
-    if (this.#stage instanceof HttpExchanges) this.#stage.closeIdle();
+    if (this.#stage instanceof HttpConnection) this.#stage.closeIdle();
   }
 
   /** Ends at once, whatever is under way. */
@@ -95,7 +95,7 @@ export class Session implements DeadlineOwner, HandshakeUser {
     const { settings } = this.#context;
     const port = scheme === 'http' ? settings.publicHttpPort : settings.publicHttpsPort;
     const forwarded = new ForwardedHeaders(this.#client, scheme, port);
-    this.#stage = new HttpExchanges(this.#context, this.#readers, socket, scheme, this.#client, forwarded, (reason) =>
+    this.#stage = new HttpConnection(this.#context, this.#readers, socket, scheme, this.#client, forwarded, (reason) =>
       this.#end(reason),
     );
   }

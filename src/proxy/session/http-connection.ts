@@ -1,0 +1,384 @@
+// A client's HTTP/1.1 connection on a clear stream: reads one request head after the other, has an Exchange answer each, and
+// ends in order. What a request comes to is the Exchange's business.
+
+import type { Socket } from 'node:net';
+import type { HeadLimits } from '../../protocol/field-lines.ts';
+import { GatheredBytes } from '../../protocol/gathered-bytes.ts';
+import { headEnd, unfinishedHeadProblem } from '../../protocol/http-head.ts';
+import { type Refusal, refusal } from '../../protocol/refusals.ts';
+import { RequestHead } from '../../protocol/request-head.ts';
+import { ResponseHead } from '../../protocol/response-head.ts';
+import type { Scheme } from '../../table/entries.ts';
+import type { ProxyContext } from '../context.ts';
+import type { DeadlineOwner, DeadlineSlot } from '../deadlines.ts';
+import type { EndReason } from '../end-reason.ts';
+import { Splice } from '../splice.ts';
+import type { UpstreamConnection } from '../upstream/upstream-connection.ts';
+import { type Downstream, Exchange } from './exchange.ts';
+import { ExchangeRecord } from './exchange-record.ts';
+import type { ForwardedHeaders } from './forwarded-headers.ts';
+
+/** What a client may still send after an answer that ends the connection, so that the answer is not lost in a reset. */
+const maxLingerBytes = 1_048_576;
+
+const empty: Buffer = Buffer.alloc(0);
+
+/** Readers that all connections of a worker share: they are used up within one call. */
+export type HeadReaders = { readonly request: RequestHead; readonly response: ResponseHead };
+
+/** Makes the pair that all connections of a worker share. */
+export function createHeadReaders(limits: HeadLimits): HeadReaders {
+  return { request: new RequestHead(limits), response: new ResponseHead(limits) };
+}
+
+/**
+ * `idle`: between requests. `head`: a head has begun. `busy`: an exchange is under way. `lingering`: our half is closed, the
+ * client's not yet.
+ */
+type Phase = 'idle' | 'head' | 'busy' | 'tunnel' | 'lingering' | 'over';
+
+export class HttpConnection implements Downstream, DeadlineOwner {
+  /** More was written to the client than it has taken. */
+  blocked = false;
+  readonly #context: ProxyContext;
+  readonly #requestHead: RequestHead;
+  readonly #socket: Socket;
+  readonly #onEnd: (reason: EndReason) => void;
+  readonly #slot: DeadlineSlot;
+  readonly #record: ExchangeRecord;
+  readonly #exchange: Exchange;
+  readonly #input: GatheredBytes = new GatheredBytes();
+  /** How much of an unfinished head has been looked at. */
+  #checkedBytes = 0;
+  #phase: Phase = 'idle';
+  #idleSinceMs: number;
+  #advancing = false;
+  #clientEnded = false;
+  #lingerBytes = 0;
+  #lingerReason: EndReason = 'answered-and-closed';
+  #splice: Splice | null = null;
+
+  /** Takes over a clear stream. `onEnd` is called exactly once. */
+  constructor(
+    context: ProxyContext,
+    readers: HeadReaders,
+    socket: Socket,
+    scheme: Scheme,
+    client: string,
+    forwarded: ForwardedHeaders,
+    onEnd: (reason: EndReason) => void,
+  ) {
+    this.#context = context;
+    this.#requestHead = readers.request;
+    this.#socket = socket;
+    this.#onEnd = onEnd;
+    this.#record = new ExchangeRecord(context, scheme, client);
+    this.#exchange = new Exchange(context, this, readers.response, scheme, forwarded, this.#record);
+    this.#slot = context.deadlines.claim(this);
+    this.#idleSinceMs = context.deadlines.nowMs;
+    context.deadlines.set(this.#slot, context.settings.headTimeoutMs);
+    socket.on('data', (chunk: Buffer) => this.#clientData(chunk));
+    socket.on('drain', () => this.#clientDrain());
+    socket.on('end', () => this.#clientEnd());
+    socket.on('error', () => {
+      // 'close' follows and ends the exchange.
+    });
+    socket.on('close', () => this.#clientClose());
+  }
+
+  /** Ends at once, whatever is under way. */
+  destroy(reason: EndReason): void {
+    if (this.#phase === 'over') return;
+    if (this.#splice !== null) {
+      this.#splice.destroy(reason);
+      return;
+    }
+    this.#exchange.abort(reason);
+    this.#over(reason);
+  }
+
+  /** For how long nothing has been under way, in ms; 0 if something is. */
+  idleForMs(): number {
+    return this.#phase === 'idle' ? this.#context.deadlines.nowMs - this.#idleSinceMs : 0;
+  }
+
+  /** Ends an idle connection in order: FIN, and a moment for what the client may be sending just now. */
+  closeIdle(): void {
+    if (this.#phase === 'idle') this.#linger('draining');
+  }
+
+  // What the exchange asks for.
+
+  write(text: string): void {
+    if (!this.#socket.write(text, 'latin1')) this.#clientFull();
+  }
+
+  writeBytes(bytes: Buffer): void {
+    if (!this.#socket.write(bytes)) this.#clientFull();
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  setDeadline(ms: number): void {
+    this.#context.deadlines.set(this.#slot, ms);
+  }
+
+  exchangeOver(closeFor: EndReason | null): void {
+    if (closeFor !== null) {
+      this.#linger(closeFor);
+      return;
+    }
+    const { deadlines, settings } = this.#context;
+    this.#phase = 'idle';
+    this.#idleSinceMs = deadlines.nowMs;
+    deadlines.set(this.#slot, this.blocked ? settings.clientTimeoutMs : settings.keepAliveTimeoutMs);
+    if (!this.blocked) this.#proceed();
+  }
+
+  startTunnel(upstream: UpstreamConnection, rest: Buffer): void {
+    const { settings, deadlines, counters } = this.#context;
+    this.#phase = 'tunnel';
+    deadlines.clear(this.#slot);
+    const timeouts = {
+      idleMs: settings.tunnelTimeoutMs,
+      clientFinMs: settings.clientFinTimeoutMs,
+      upstreamFinMs: settings.serverFinTimeoutMs,
+    };
+    const splice = new Splice(this.#socket, upstream, timeouts, deadlines, counters, (reason) => {
+      this.#record.receivedBytes += splice.received;
+      this.#record.sentBytes += splice.sent;
+      this.#record.writeLine(101, reason);
+      this.#over(reason);
+    });
+    this.#splice = splice;
+    if (rest.length > 0) splice.onUpstreamData(rest);
+    if (this.#input.length > 0) splice.onClientData(this.#input.take());
+    if (this.#clientEnded) splice.onClientEnd();
+  }
+
+  // The client's events.
+
+  #clientData(chunk: Buffer): void {
+    switch (this.#phase) {
+      case 'idle':
+      case 'head':
+        this.#input.append(chunk);
+        if (this.blocked) this.#socket.pause();
+        else this.#advance();
+        break;
+      case 'busy':
+        this.#keepRest(this.#exchange.requestDone ? chunk : this.#exchange.takeBody(chunk));
+        break;
+      case 'tunnel':
+        this.#splice?.onClientData(chunk);
+        break;
+      case 'lingering':
+        this.#lingerBytes += chunk.length;
+        if (this.#lingerBytes > maxLingerBytes) this.#over(this.#lingerReason);
+        break;
+    }
+  }
+
+  #clientFull(): void {
+    this.blocked = true;
+    this.#exchange.clientFull();
+  }
+
+  #clientDrain(): void {
+    if (this.#splice !== null) {
+      this.#splice.onClientDrain();
+      return;
+    }
+    if (!this.blocked) return;
+    this.blocked = false;
+    if (this.#phase === 'busy') {
+      this.#exchange.clientDrained();
+    } else if (this.#phase === 'idle') {
+      this.setDeadline(this.#context.settings.keepAliveTimeoutMs);
+      this.#proceed();
+    }
+  }
+
+  #clientEnd(): void {
+    this.#clientEnded = true;
+    switch (this.#phase) {
+      case 'idle':
+        // Earlier answers are still on their way, and requests may be waiting behind them: the drain comes back here.
+        if (!this.blocked) this.#linger('client-closed');
+        break;
+      case 'head':
+        this.#linger('client-aborted');
+        break;
+      case 'busy':
+        // A client may close its half and still wait for the answer, but not in the middle of its own body.
+        if (!this.#exchange.requestDone) this.destroy('client-aborted');
+        break;
+      case 'tunnel':
+        this.#splice?.onClientEnd();
+        break;
+      case 'lingering':
+        if (this.#socket.writableFinished) this.#over(this.#lingerReason);
+        break;
+    }
+  }
+
+  #clientClose(): void {
+    if (this.#splice !== null) this.#splice.onClientClose();
+    else if (this.#phase === 'lingering') this.#over(this.#lingerReason);
+    else if (this.#phase === 'idle') this.#over('client-closed');
+    else this.destroy('client-aborted');
+  }
+
+  // Requests.
+
+  /** Answers one request after the other from what has come, until something has to be waited for. */
+  #advance(): void {
+    if (this.#advancing) return;
+    this.#advancing = true;
+    while (
+      (this.#phase === 'idle' || this.#phase === 'head') &&
+      this.#input.length > 0 &&
+      !this.blocked &&
+      this.#readHead()
+    ) {
+      // readHead did the work.
+    }
+    this.#advancing = false;
+    if (this.#clientEnded) this.#clientEnd();
+  }
+
+  /** Goes on with what came meanwhile, or with waiting for the next request. */
+  #proceed(): void {
+    if (this.#socket.isPaused()) this.#socket.resume();
+    if (this.#input.length > 0 || this.#clientEnded) this.#advance();
+  }
+
+  /** Whether a whole head was there (and has been dealt with). */
+  #readHead(): boolean {
+    const bytes = this.#input.bytes;
+    // RFC 9112 2.2: one empty line before a request is overlooked.
+    const start = bytes[0] === 0x0d && (bytes.length === 1 || bytes[1] === 0x0a) ? 2 : 0;
+    const end = headEnd(bytes, Math.max(start, this.#checkedBytes - 3));
+    if (end < 0 || end - start > this.#context.limits.maxHeadBytes) {
+      this.#awaitHead(bytes, start, end);
+      return false;
+    }
+    this.#input.take();
+    this.#checkedBytes = 0;
+    const head = this.#requestHead;
+    const problem = head.read(bytes.toString('latin1', start, end - 2));
+    if (problem !== null) {
+      this.#refuseUnread(problem);
+      return false;
+    }
+    this.#phase = 'busy';
+    this.#context.deadlines.clear(this.#slot);
+    this.#keepRest(this.#exchange.begin(head, end === bytes.length ? empty : bytes.subarray(end)));
+    return true;
+  }
+
+  /** A head that is not whole, or too large: waits for more of it unless that is of no use. */
+  #awaitHead(bytes: Buffer, start: number, end: number): void {
+    const problem =
+      this.#oversizedProblem(bytes, start, end) ??
+      unfinishedHeadProblem(bytes, start, Math.max(start, this.#checkedBytes));
+    if (problem !== null) {
+      this.#refuseUnread(problem);
+      return;
+    }
+    this.#checkedBytes = bytes.length;
+    if (this.#phase === 'idle') {
+      this.#phase = 'head';
+      this.setDeadline(this.#context.settings.headTimeoutMs);
+    }
+  }
+
+  #oversizedProblem(bytes: Buffer, start: number, end: number): Refusal | null {
+    const { maxHeadBytes } = this.#context.limits;
+    if (end < 0 && bytes.length - start <= maxHeadBytes) return null;
+    const lineEnd = bytes.indexOf('\r\n', start, 'latin1');
+    return refusal(lineEnd < 0 || lineEnd - start > maxHeadBytes ? 'target-too-long' : 'head-too-large');
+  }
+
+  #refuseUnread(problem: Refusal): void {
+    this.#phase = 'busy';
+    this.#exchange.refuseUnread(problem);
+  }
+
+  /** Bytes after the request at hand: the next one's, which has to wait for its turn. */
+  #keepRest(rest: Buffer): void {
+    if (rest.length === 0) return;
+    switch (this.#phase) {
+      case 'lingering':
+      case 'over':
+        break;
+      case 'tunnel':
+        this.#splice?.onClientData(rest);
+        break;
+      case 'busy':
+        this.#input.append(rest);
+        this.#socket.pause();
+        break;
+      default:
+        this.#input.append(rest);
+    }
+  }
+
+  // The end.
+
+  /**
+   * Closes our half after the answer and reads on for a moment: closing with unread bytes would make the kernel send a
+   * reset, which may overtake the answer (RFC 9112 9.6).
+   */
+  #linger(reason: EndReason): void {
+    this.#phase = 'lingering';
+    this.#lingerReason = reason;
+    this.#input.take();
+    this.#socket.end(() => this.#allSent());
+    if (!this.#clientEnded) this.#socket.resume();
+    this.setDeadline(this.#context.settings.clientTimeoutMs);
+  }
+
+  /** The last byte of ours, and our FIN, have left. */
+  #allSent(): void {
+    if (this.#phase !== 'lingering') return;
+    if (this.#clientEnded) this.#over(this.#lingerReason);
+    else this.setDeadline(this.#context.settings.clientFinTimeoutMs);
+  }
+
+  onDeadline(): void {
+    switch (this.#phase) {
+      case 'idle':
+        // A new connection that never said a word ends without an answer, as an old one does between requests.
+        if (this.blocked) this.#over('client-timeout');
+        else this.#linger('client-idle');
+        break;
+      case 'head':
+        this.#refuseUnread(refusal('head-timeout'));
+        break;
+      case 'busy':
+        this.#exchange.timedOut();
+        break;
+      case 'lingering':
+        this.#over(this.#lingerReason);
+        break;
+    }
+  }
+
+  #over(reason: EndReason): void {
+    if (this.#phase === 'over') return;
+    this.#phase = 'over';
+    this.#context.deadlines.release(this.#slot);
+    this.#exchange.abort(reason);
+    this.#input.take();
+    // After an orderly end of both sides the socket closes by itself.
+    if (!this.#socket.writableFinished || !this.#clientEnded) this.#socket.destroy();
+    this.#onEnd(reason);
+  }
+}
