@@ -11,8 +11,19 @@ const LF = 0x0a;
  * Where the head that starts at `from` ends (after the empty line), or -1 if its end has not come yet.
  */
 export function headEnd(bytes: Buffer, from: number): number {
-  const at = bytes.indexOf('\r\n\r\n', from, 'latin1');
-  return at < 0 ? -1 : at + 4;
+  // Every fourth byte is enough to look at until one belongs to a line end (Boyer and Moore); crossing into the native search
+  // costs more than this does for a head of up to some kilobytes.
+  const length = bytes.length;
+  for (let at = from + 3; at < length; ) {
+    const c = bytes[at] ?? 0;
+    if (c === LF) {
+      if (bytes[at - 1] === CR && bytes[at - 2] === LF && bytes[at - 3] === CR) return at + 1;
+      at += 2;
+    } else {
+      at += c === CR ? 1 : 4;
+    }
+  }
+  return -1;
 }
 
 /**

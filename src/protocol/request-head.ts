@@ -35,6 +35,8 @@ export class RequestHead {
   authority = '';
   /** The authority without its port. */
   hostName = '';
+  /** The Host line, where it has to be written anew: it was folded, or came in the target alone. Else empty. */
+  hostLine = '';
   minorVersion = 1;
   framing: Framing = 'none';
   /** Bytes of the body when the framing is `length`. */
@@ -61,20 +63,6 @@ export class RequestHead {
   /** Whether fields of this kind are in the request. */
   has(kind: number): boolean {
     return this.#lines.has(kind);
-  }
-
-  /** All values of a kind, comma-joined. */
-  values(kind: number): string {
-    return this.#lines.values(kind);
-  }
-
-  /** The last line of a kind, or the empty string. */
-  lastValue(kind: number): string {
-    let last = '';
-    for (let line = this.#lines.find(kind, 0); line >= 0; line = this.#lines.find(kind, line + 1)) {
-      last = this.#lines.value(line);
-    }
-    return last;
   }
 
   /**
@@ -158,6 +146,7 @@ export class RequestHead {
   #readHost(): RefusalReason | null {
     const lines = this.#lines;
     const line = lines.find(Field.host, 0);
+    let kept = false;
     if (line < 0) {
       if (this.minorVersion === 1) return 'missing-host';
     } else {
@@ -167,9 +156,11 @@ export class RequestHead {
       if (this.authority !== '' && this.authority !== host) return 'host-differs-from-target';
       this.authority = host;
       // The pod gets the Host in lower case (Route semantics 5.4); render writes it anew where that changes it.
-      if (host !== sent) lines.drop(line);
+      kept = host === sent;
+      if (!kept) lines.drop(line);
     }
     const authority = this.authority;
+    this.hostLine = kept || authority === '' ? '' : `Host: ${authority}\r\n`;
     if (authority === '') {
       this.hostName = '';
       return null;
@@ -178,13 +169,6 @@ export class RequestHead {
     if (nameEnd < 0) return 'bad-host';
     this.hostName = nameEnd === authority.length ? authority : authority.slice(0, nameEnd);
     return null;
-  }
-
-  /** Whether the Host line has to be written anew, because it was folded or came in the target alone. */
-  get hostLine(): string {
-    const line = this.#lines.find(Field.host, 0);
-    if (line >= 0 && this.#lines.value(line) === this.authority) return '';
-    return this.authority === '' ? '' : `Host: ${this.authority}\r\n`;
   }
 
   /** RFC 9112 6.1-6.3, with no room for two readings. */

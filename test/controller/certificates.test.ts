@@ -42,6 +42,8 @@ const sha1Leaf = makeCertificate({ names: ['sha1.v.test'], issuer: root, signatu
 const sha1RsaLeaf = makeCertificate({ names: ['sha1.v.test'], issuer: rsaRoot, signatureHash: 'sha1' });
 const md5Leaf = makeCertificate({ names: ['md5.v.test'], issuer: rsaRoot, signatureHash: 'md5' });
 const small = makeCertificate({ names: ['small.v.test'], issuer: root, keyType: 'rsa', rsaBits: 1024 });
+const smallRoot = makeAuthority({ name: 'small root', keyType: 'rsa', rsaBits: 1024 });
+const belowSmall = makeCertificate({ names: ['below.v.test'], issuer: smallRoot });
 // The issuer has the leaf's name, which alone does not make it self-signed.
 const namesake = makeCertificate({
   names: ['same'],
@@ -81,6 +83,7 @@ const noCertificate = 'data does not contain any valid RSA or ECDSA certificates
 const unknownAuthority = 'error verifying certificate: x509: certificate signed by unknown authority';
 const passthroughRefuses = 'passthrough termination does not support certificates';
 const mismatch = `${keyField}tls: private key does not match public key`;
+const smallKey = 'router does not support certificates with RSA keys of less than 2048 bits';
 const typeMismatch = `${keyField}tls: private key type does not match public key type`;
 
 type Case = {
@@ -524,7 +527,28 @@ const ours: readonly Case[] = [
   {
     name: 'a key that OpenSSL would not load',
     fields: withKey(small),
-    errors: [`${certificateField}router does not support certificates with RSA keys of less than 2048 bits`],
+    errors: [certificateField + smallKey],
+  },
+  {
+    name: 'a key that OpenSSL would not load, in the chain',
+    fields: { certificate: belowSmall.certificate + smallRoot.certificate, key: belowSmall.key },
+    errors: [certificateField + smallKey],
+  },
+  {
+    name: 'a key that OpenSSL would not load, in the caCertificate',
+    fields: { ...withKey(belowSmall), caCertificate: smallRoot.certificate },
+    errors: [certificateField + smallKey],
+  },
+  {
+    name: 'a small key above what is served',
+    fields: withKey(belowSmall),
+    serves: [belowSmall.certificate],
+  },
+  { name: 'a small key in a caCertificate that is not served', fields: { caCertificate: smallRoot.certificate } },
+  {
+    name: 'a small key towards the pods',
+    fields: { ...reencrypt, destinationCaCertificate: smallRoot.certificate },
+    trusts: [smallRoot.certificate],
   },
   {
     name: 'bytes behind the certificate',
@@ -623,6 +647,19 @@ describe('keys', () => {
   test('surplus keys are left out', () => {
     const checked = check({ certificate: leaf.certificate, key: leaf.key + other.key });
     expect(checked).toMatchObject({ kind: 'valid', serving: { key: leaf.key } });
+  });
+
+  // Why small keys are refused: this is what the worker would be told.
+  test.each([
+    { name: 'leaf', made: small, chain: small.certificate, code: 'ERR_SSL_EE_KEY_TOO_SMALL' },
+    {
+      name: 'chain',
+      made: belowSmall,
+      chain: belowSmall.certificate + smallRoot.certificate,
+      code: 'ERR_SSL_CA_KEY_TOO_SMALL',
+    },
+  ])('OpenSSL does not load a small key: $name', ({ made, chain, code }) => {
+    expect(() => createSecureContext({ cert: chain, key: made.key })).toThrow(expect.objectContaining({ code }));
   });
 
   test.each([
@@ -811,6 +848,12 @@ describe('default certificate', () => {
       problem: 'block private key ed25519.PrivateKey is not valid',
     },
     { name: 'encrypted', pem: rsaLeaf.certificate + encrypted, problem: 'block RSA PRIVATE KEY is not valid' },
+    { name: 'a small key', pem: small.certificate + small.key, problem: smallKey },
+    {
+      name: 'a small key in the chain',
+      pem: belowSmall.certificate + smallRoot.certificate + belowSmall.key,
+      problem: smallKey,
+    },
     {
       name: 'other blocks',
       pem: leaf.certificate + leaf.key + request,

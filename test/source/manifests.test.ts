@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decodeManifest, type Manifest, manifestKey, type RouteManifest } from '../../src/source/manifests.ts';
+import { decodeManifest } from '../../src/source/decode-manifest.ts';
+import { type Manifest, manifestKey, type RouteManifest } from '../../src/source/manifests.ts';
 
 const to = { kind: 'Service', name: 'foo' };
 

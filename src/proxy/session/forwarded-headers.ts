@@ -20,6 +20,8 @@ export class ForwardedHeaders {
   readonly #forNode: string;
   readonly #proto: string;
   readonly #forLine: string;
+  #lastHost: string | null = null;
+  #lastLines = '';
 
   /** `client`: address without port. `port`: as clients see it. */
   constructor(client: string, scheme: Scheme, port: number) {
@@ -41,10 +43,16 @@ export class ForwardedHeaders {
   lines(policy: ForwardedPolicy, head: RequestHead): string {
     if (policy === 'never') return '';
     const host = head.authority;
+    // Most connections ask for one host all their life.
+    if (policy !== 'if-none' && host === this.#lastHost) return this.#lastLines;
     const hostLine = host === '' ? '' : `X-Forwarded-Host: ${host}\r\n`;
     const forwardedHost = host === '' ? '' : `;host=${host}`;
     const forwarded = `Forwarded: for=${this.#forNode}${forwardedHost};proto=${this.#proto}\r\n`;
-    if (policy !== 'if-none') return hostLine + this.#portAndProto + forwarded + this.#forLine;
+    if (policy !== 'if-none') {
+      this.#lastHost = host;
+      this.#lastLines = hostLine + this.#portAndProto + forwarded + this.#forLine;
+      return this.#lastLines;
+    }
     return (
       (head.has(Field.xForwardedHost) ? '' : hostLine) +
       (head.has(Field.xForwardedPort) ? '' : this.#portLine) +

@@ -137,10 +137,12 @@ export class UpstreamConnection {
 
   #read(length: number, buffer: Buffer): boolean {
     this.#bulk = length >= bulkBytes;
-    let chunk = buffer.subarray(0, length);
+    let chunk: Buffer;
     if (buffer === sharedBuffer) {
       chunk = Buffer.allocUnsafe(length);
       sharedBuffer.copy(chunk, 0, 0, length);
+    } else {
+      chunk = buffer.subarray(0, length);
     }
     this.#received(chunk);
     return true;

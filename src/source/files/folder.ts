@@ -4,7 +4,8 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { decodeManifest, type Manifest, type ManifestKey, manifestKey } from '../manifests.ts';
+import { decodeManifest } from '../decode-manifest.ts';
+import { type Manifest, type ManifestKey, manifestKey } from '../manifests.ts';
 import { contentOf, type DocumentText, documentsOf } from './documents.ts';
 import { Inventory, type ManifestEvent } from './inventory.ts';
 import { codeOf, isAbsent, type Stamp, type Survey, stampOf, Tree } from './tree.ts';
