@@ -49,8 +49,6 @@ const maxWeight = 256;
 const maxAlternates = 3;
 const maxPort = 65_535;
 
-const maxReasonLength = 400;
-
 const text = z.string().nullish();
 const flag = z.boolean().nullish();
 const whole = z.int().nullish();

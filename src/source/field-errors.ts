@@ -3,6 +3,7 @@
 import type { z } from 'zod';
 
 const maxShownLength = 64;
+const maxReasonLength = 400;
 
 /**
  * What is wrong with a field, with its path, in Kubernetes' words. Values are shown only where they are numbers or come from a
