@@ -223,7 +223,7 @@ export class Supervisor {
     const fds = isController ? this.#sockets.controllerFds : this.#sockets.workerFds;
     const running = fork(join(import.meta.dirname, 'main.ts'), [isController ? 'controller' : 'worker'], {
       // Nothing of the parent's own flags: a debugger's port cannot be shared.
-      execArgv: isController ? [] : [...workerExecArgv],
+      execArgv: [],
       // The key that this may hold reaches the controller over the channel; nobody else needs it, and environments are read.
       env: { ...process.env, DEFAULT_CERTIFICATE: undefined },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...fds],
@@ -371,12 +371,6 @@ export class Supervisor {
     if (child.process?.connected === true) child.process.send(order, () => {});
   }
 }
-
-/**
- * A young generation of 32 MB: the objects of a request die young, and with V8's default of 16 many of them live long
- * enough to be copied.
- */
-const workerExecArgv: readonly string[] = ['--max-semi-space-size=32'];
 
 function newChild(name: string, worker: number | null): Child {
   return {

@@ -325,7 +325,7 @@ const weakSignatures: ReadonlyMap<string, { readonly digest: string; readonly ke
   ['1.2.840.10040.4.3', { digest: 'SHA1', keyType: 'dsa' }],
 ]);
 
-// Rule 9. OpenSSL would not load such certificates; nobody checks the signature of a self-signed one.
+// Rule 9: clients distrust such signatures; nobody checks that of a self-signed certificate.
 function signatureProblem(certificates: readonly X509Certificate[]): string | null {
   const problems: string[] = [];
   for (const certificate of certificates) {

