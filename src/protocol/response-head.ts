@@ -33,7 +33,6 @@ export class ResponseHead {
   /** How long the upstream says that it keeps an idle connection, in ms; 0 where it does not say. */
   keepAliveMs = 0;
   #statusText = '';
-  #reasonAt = 0;
   readonly #lines: FieldLines;
 
   constructor(limits: HeadLimits) {
@@ -55,14 +54,13 @@ export class ResponseHead {
     // The blank before an empty reason phrase is often left out.
     if (text.charCodeAt(i) === SP) i++;
     else if (text.charCodeAt(i) !== CR) return 'bad-status-line';
-    this.#reasonAt = 9;
     while (isValueChar(text.charCodeAt(i))) i++;
     if (text.charCodeAt(i) !== CR || text.charCodeAt(i + 1) !== LF) return 'bad-status-line';
     const problem = this.#lines.scan(text, i + 2);
     if (problem !== null) return problem;
     this.status = status;
     this.minorVersion = version;
-    this.#statusText = text.slice(this.#reasonAt, i + 2);
+    this.#statusText = text.slice(9, i + 2);
     return this.#readFraming() ?? this.#readConnection();
   }
 

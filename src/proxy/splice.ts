@@ -1,21 +1,10 @@
 // Bytes both ways between two sockets, untouched: back-pressure, half-close, one idle deadline for both directions.
 
 import type { Socket } from 'node:net';
-import type { Series } from '../telemetry/metrics.ts';
+import type { ProxyContext, ProxyCounters, ProxySettings } from './context.ts';
 import type { DeadlineOwner, DeadlineSlot, Deadlines } from './deadlines.ts';
 import type { EndReason } from './end-reason.ts';
 import type { UpstreamConnection, UpstreamUser } from './upstream/upstream-connection.ts';
-
-export type SpliceTimeouts = {
-  /** Nothing moved in either direction for so long. */
-  readonly idleMs: number;
-  /** The same, once one side has closed: the reference's client-fin and server-fin (Route semantics 4.4). */
-  readonly clientFinMs: number;
-  readonly upstreamFinMs: number;
-};
-
-/** What a splice reports to: totals of bytes by direction. */
-export type SpliceCounters = { readonly received: Series; readonly sent: Series };
 
 /**
  * Joins a client and an upstream until both directions have ended. Whoever owns the client's socket hands its events in;
@@ -27,33 +16,28 @@ export class Splice implements DeadlineOwner, UpstreamUser {
   sent = 0;
   readonly #client: Socket;
   readonly #upstream: UpstreamConnection;
-  readonly #timeouts: SpliceTimeouts;
+  readonly #settings: ProxySettings;
   readonly #deadlines: Deadlines;
   readonly #slot: DeadlineSlot;
-  readonly #counters: SpliceCounters;
+  readonly #counters: ProxyCounters;
   readonly #onEnd: (reason: EndReason) => void;
+  /** Nothing moved in either direction for so long; shorter once one side has closed (Route semantics 4.4). */
   #idleMs: number;
   #over = false;
   #clientEnded = false;
   #upstreamEnded = false;
   #upstreamGone = false;
 
-  constructor(
-    client: Socket,
-    upstream: UpstreamConnection,
-    timeouts: SpliceTimeouts,
-    deadlines: Deadlines,
-    counters: SpliceCounters,
-    onEnd: (reason: EndReason) => void,
-  ) {
+  constructor(context: ProxyContext, client: Socket, upstream: UpstreamConnection, onEnd: (reason: EndReason) => void) {
+    const { deadlines, settings } = context;
     this.#client = client;
     this.#upstream = upstream;
-    this.#timeouts = timeouts;
+    this.#settings = settings;
     this.#deadlines = deadlines;
     this.#slot = deadlines.claim(this);
-    this.#counters = counters;
+    this.#counters = context.counters;
     this.#onEnd = onEnd;
-    this.#idleMs = timeouts.idleMs;
+    this.#idleMs = settings.tunnelTimeoutMs;
     upstream.use(this);
     deadlines.set(this.#slot, this.#idleMs);
     client.resume();
@@ -79,7 +63,7 @@ export class Splice implements DeadlineOwner, UpstreamUser {
   onClientEnd(): void {
     this.#clientEnded = true;
     this.#upstream.socket.end();
-    this.#shorten(this.#timeouts.clientFinMs);
+    this.#shorten(this.#settings.clientFinTimeoutMs);
   }
 
   /** The client's socket is gone, in order or not. */
@@ -106,7 +90,7 @@ export class Splice implements DeadlineOwner, UpstreamUser {
   onUpstreamEnd(): void {
     this.#upstreamEnded = true;
     this.#client.end();
-    this.#shorten(this.#timeouts.upstreamFinMs);
+    this.#shorten(this.#settings.serverFinTimeoutMs);
   }
 
   onUpstreamClose(): void {

@@ -6,11 +6,6 @@ export type MetricDefinition = { readonly kind: MetricKind; readonly help: strin
 
 /** Every metric: its kind, what it says, its labels. Base units (seconds, bytes), `_total` for counters. */
 export const metricDefinitions = {
-  headgate_build_info: {
-    kind: 'gauge',
-    help: 'Version of this router and of its runtime; always 1.',
-    labels: ['version', 'node', 'openssl'],
-  },
   headgate_connections_total: { kind: 'counter', help: 'Client connections accepted.', labels: ['listener'] },
   headgate_connections: { kind: 'gauge', help: 'Client connections open now.', labels: ['listener'] },
   headgate_connections_refused_total: {
@@ -96,11 +91,6 @@ export const metricDefinitions = {
     kind: 'histogram',
     help: 'From a change seen by the controller to the ack of the last worker.',
     labels: [],
-  },
-  headgate_certificate_not_after_seconds: {
-    kind: 'gauge',
-    help: 'When the default certificate expires, in seconds since 1970.',
-    labels: ['certificate'],
   },
   headgate_workers: {
     kind: 'gauge',

@@ -241,7 +241,6 @@ export class Exchange implements UpstreamUser {
 
   #send(upstream: UpstreamConnection): void {
     this.#state = 'exchanging';
-    upstream.uses++;
     let taken: boolean;
     if (this.#heldBytes === 0) {
       taken = upstream.socket.write(this.#headText, 'latin1');

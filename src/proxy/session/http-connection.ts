@@ -142,15 +142,9 @@ export class HttpConnection implements Downstream, DeadlineOwner {
   }
 
   startTunnel(upstream: UpstreamConnection, rest: Buffer): void {
-    const { settings, deadlines, counters } = this.#context;
     this.#phase = 'tunnel';
-    deadlines.clear(this.#slot);
-    const timeouts = {
-      idleMs: settings.tunnelTimeoutMs,
-      clientFinMs: settings.clientFinTimeoutMs,
-      upstreamFinMs: settings.serverFinTimeoutMs,
-    };
-    const splice = new Splice(this.#socket, upstream, timeouts, deadlines, counters, (reason) => {
+    this.#context.deadlines.clear(this.#slot);
+    const splice = new Splice(this.#context, this.#socket, upstream, (reason) => {
       this.#record.receivedBytes += splice.received;
       this.#record.sentBytes += splice.sent;
       this.#record.writeLine(101, reason);

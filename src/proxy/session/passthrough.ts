@@ -84,19 +84,7 @@ export class Passthrough implements UpstreamUser {
     if (upstream === null) return;
     this.#context.connector.countDial(null);
     this.#connectedMs = performance.now();
-    const { settings, deadlines, counters } = this.#context;
-    const splice = new Splice(
-      this.#socket,
-      upstream,
-      {
-        idleMs: settings.tunnelTimeoutMs,
-        clientFinMs: settings.clientFinTimeoutMs,
-        upstreamFinMs: settings.serverFinTimeoutMs,
-      },
-      deadlines,
-      counters,
-      (reason) => this.#end(reason),
-    );
+    const splice = new Splice(this.#context, this.#socket, upstream, (reason) => this.#end(reason));
     this.#splice = splice;
     splice.onClientData(this.#hello);
     if (this.#clientEnded) splice.onClientEnd();

@@ -31,6 +31,7 @@ export class TlsTerminator {
   readonly #secured: Series;
   readonly #failed: Series;
   readonly #resumed: Series;
+  #defaultId: string | null = null;
 
   constructor(
     table: () => RouteTable,
@@ -67,12 +68,6 @@ export class TlsTerminator {
     this.#server.emit('connection', socket);
   }
 
-  /** Whether anything could be served now: without a certificate no handshake can succeed. */
-  canServe(): boolean {
-    const match = this.#table().matchTls(undefined);
-    return match.kind === 'unknown' && match.certificate !== null;
-  }
-
   /** Without SNI no callback comes: the server's own context has to be the default certificate's. */
   followDefaultCertificate(): void {
     const match = this.#table().matchTls(undefined);
@@ -82,8 +77,6 @@ export class TlsTerminator {
     this.#defaultId = certificate.id;
     this.#server.setSecureContext({ cert: certificate.chain, key: certificate.key, ...this.#contexts.policy });
   }
-
-  #defaultId: string | null = null;
 
   #chooseContext(name: string, done: (error: Error | null, context?: SecureContext) => void): void {
     const table = this.#table();

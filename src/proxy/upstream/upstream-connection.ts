@@ -46,8 +46,6 @@ export class UpstreamConnection {
   /** Under which it may be shared: the authority, and for TLS everything that the handshake was decided by. */
   readonly key: string;
   readonly socket: Socket | TLSSocket;
-  /** Requests that were sent over it. */
-  uses = 0;
   /** When it became idle, in ms of `performance.now()`. */
   idleSinceMs = 0;
   /** Until when it may be used again. */
