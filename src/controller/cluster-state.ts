@@ -1,12 +1,6 @@
 // The objects of the cluster as the source last told them, with the indices that say what a change may concern.
 
-import type {
-  EndpointSliceManifest,
-  Manifest,
-  RouteManifest,
-  SecretManifest,
-  ServiceManifest,
-} from '../source/manifests.ts';
+import type { EndpointSliceManifest, Manifest, RouteManifest, SecretManifest } from '../source/manifests.ts';
 import { type RouteKey, routeKey } from '../table/entries.ts';
 
 /** `namespace/name` of a Service or a Secret. */
@@ -22,7 +16,6 @@ const nothing: readonly Concern[] = [];
 
 export class ClusterState {
   readonly routes: Map<RouteKey, RouteManifest> = new Map();
-  readonly services: Map<ObjectKey, ServiceManifest> = new Map();
   readonly #secrets: Map<ObjectKey, SecretManifest> = new Map();
   readonly #slices: Map<ObjectKey, EndpointSliceManifest> = new Map();
   readonly #slicesByService: Map<ObjectKey, Map<ObjectKey, EndpointSliceManifest>> = new Map();
@@ -36,14 +29,12 @@ export class ClusterState {
     switch (kind) {
       case 'Route':
         return this.#putRoute(name as RouteKey, manifest?.kind === 'Route' ? manifest : undefined);
-      case 'Service':
-        replace(this.services, name, manifest?.kind === 'Service' ? manifest : undefined);
-        return [{ kind: 'service', service: name }];
       case 'EndpointSlice':
         return this.#putSlice(name, manifest?.kind === 'EndpointSlice' ? manifest : undefined);
       case 'Secret':
         replace(this.#secrets, name, manifest?.kind === 'Secret' ? manifest : undefined);
         return [...(this.#routesBySecret.get(name) ?? [])].map((route) => ({ kind: 'route', route }));
+      // A Service among them: the ports and pods of a backend are all in its slices.
       default:
         return nothing;
     }
