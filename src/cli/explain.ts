@@ -1,35 +1,13 @@
 // `headgate explain`: asks the running router what a request would get, and why.
 
 import { parseArgs } from 'node:util';
+import type { Explanation } from '../admin/explain.ts';
 
 const usage = `usage: headgate explain URL [--header NAME:VALUE ...] [--from ADDRESS] [--admin-port PORT] [-o json]
 
 Asks the admin port of the router on this machine (default 1936, STATS_PORT) which TLS treatment, Route, services,
 endpoints and answer a request for URL would get, and why the other candidates lost.
 `;
-
-type Answer = {
-  readonly problem?: string;
-  readonly request: { readonly scheme: string; readonly host: string; readonly path: string };
-  readonly revision: string;
-  readonly tls: { readonly treatment: string; readonly certificate: string | null };
-  readonly match: string;
-  readonly route: string | null;
-  readonly rule: Readonly<Record<string, string | null>> | null;
-  readonly services: readonly {
-    readonly service: string;
-    readonly weight: number;
-    readonly share: number;
-    readonly endpoints: readonly string[];
-  }[];
-  readonly answer: string;
-  readonly candidates: readonly {
-    readonly host: string;
-    readonly route: string;
-    readonly path: string;
-    readonly outcome: string;
-  }[];
-};
 
 /** Answers the exit code: 0 explained, 2 wrong usage, 3 no router to ask. */
 export async function explainCommand(args: readonly string[]): Promise<number> {
@@ -69,8 +47,8 @@ export async function explainCommand(args: readonly string[]): Promise<number> {
     process.stderr.write(`headgate explain: the admin port answered ${response.status}: ${text}`);
     return 3;
   }
-  const answer: Answer = JSON.parse(text);
-  if (answer.problem !== undefined) {
+  const answer: Explanation | { readonly problem: string } = JSON.parse(text);
+  if ('problem' in answer) {
     process.stderr.write(`headgate explain: ${answer.problem}\n`);
     return 2;
   }
@@ -92,7 +70,7 @@ function parse(args: readonly string[]) {
   });
 }
 
-function describe(answer: Answer): string {
+function describe(answer: Explanation): string {
   const { request, tls, rule } = answer;
   const lines = [
     `request    ${request.scheme}://${request.host}${request.path}   (table revision ${answer.revision})`,
@@ -101,9 +79,9 @@ function describe(answer: Answer): string {
   ];
   if (rule !== null) {
     lines.push(
-      `rule       host ${rule['host']}, path ${rule['path']}, termination ${rule['termination']}, insecure ${rule['insecurePolicy']}`,
+      `rule       host ${rule.host}, path ${rule.path}, termination ${rule.termination}, insecure ${rule.insecurePolicy}`,
     );
-    if (rule['podVerification'] !== null) lines.push(`pods       verified by: ${rule['podVerification']}`);
+    if (rule.podVerification !== null) lines.push(`pods       verified by: ${rule.podVerification}`);
   }
   for (const { service, weight, share, endpoints } of answer.services) {
     const who = endpoints.length === 0 ? 'no ready endpoint' : endpoints.join(', ');
