@@ -2,6 +2,7 @@
 // and canonical PEM out: no file, no clock, no TLS context. Nothing that stood inside a PEM field ever gets into a message.
 
 import { hash, type KeyObject, type X509Certificate } from 'node:crypto';
+import type { RouteTls } from '../source/manifests.ts';
 import type { Certificate, CertificateId } from '../table/entries.ts';
 import {
   type Block,
@@ -17,15 +18,8 @@ import {
 } from './pem.ts';
 import { signedPartOf } from './x509-fields.ts';
 
-/** The fields of `spec.tls` that are checked. An empty string stands for an absent field. */
-export type TlsFields = {
-  readonly termination: string;
-  readonly certificate: string;
-  readonly key: string;
-  readonly caCertificate: string;
-  readonly destinationCaCertificate: string;
-  readonly insecurePolicy: string;
-};
+/** The fields of `spec.tls` that are checked: those of a Secret stand in the place of the Route's own. */
+export type TlsFields = Omit<RouteTls, 'externalCertificate'>;
 
 /**
  * What the TLS part of a Route comes to.
