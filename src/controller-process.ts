@@ -58,7 +58,8 @@ async function start(
   observeProcess(metrics, 'controller');
   startHeartbeat(() => metrics.snapshot());
   try {
-    const controller = new Controller(order.config, order.epoch, order.fallbackCertificate, log, metrics);
+    const onStuck = (worker: number): void => notify({ kind: 'stuck', worker });
+    const controller = new Controller(order.config, order.epoch, order.fallbackCertificate, log, metrics, onStuck);
     const admin = new AdminServer({
       publicHttpsPort: order.config.publicHttpsPort,
       table: () => controller.table,
@@ -67,7 +68,11 @@ async function start(
       synced: () => controller.synced,
       acknowledged: () => controller.acknowledged,
       servingWorkers: () => controller.servingWorkers,
-      metrics: () => collect(collecting, metrics),
+      views: () => controller.views(),
+      metrics: () => {
+        controller.observeViews();
+        return collect(collecting, metrics);
+      },
     });
     await admin.listen(order.adminFd);
     await controller.start(order.channelPath);
@@ -112,7 +117,7 @@ function* reports(controller: Controller): Generator<RouteReport> {
       verdict: verdict?.kind ?? 'pending',
       reason: verdict?.kind === 'rejected' ? verdict.reason : '',
       message: verdict?.kind === 'rejected' ? verdict.message : '',
-      warnings: verdict?.kind === 'admitted' ? verdict.warnings : [],
+      warnings: controller.warningsOf(manifest),
       revision: known === undefined ? null : formatRevision(known.revision),
     };
   }

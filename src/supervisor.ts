@@ -288,6 +288,10 @@ export class Supervisor {
         this.#log.error({ process: child.name, reason: notice.reason }, 'process cannot do its work');
         if (this.#onReady !== null) this.#onFailed(notice.reason);
         break;
+      case 'stuck':
+        this.#log.error({ process: `worker-${notice.worker}` }, 'worker does not follow the table, killing it');
+        this.#workers[notice.worker]?.process?.kill('SIGKILL');
+        break;
       case 'collect':
         void this.#collect(notice.request);
         break;

@@ -52,6 +52,8 @@ const topFloor = new Set(['top', 'cli']);
 /** Who may import a package, as prefixes of files. A major upgrade of a package is then a change in one place. */
 const doors: Readonly<Record<string, readonly string[]>> = {
   'js-yaml': ['source/files/'],
+  '@kubernetes/client-node': ['source/kube/api-client.ts'],
+  undici: ['source/kube/api-client.ts'],
   zod: ['config/', 'source/decode-manifest.ts', 'source/field-errors.ts'],
   'node-forge': ['cli/make-certificate.ts'],
   pino: ['telemetry/log.ts'],

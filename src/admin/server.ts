@@ -34,6 +34,8 @@ export type AdminSubject = {
   /** Whether every worker serves the newest table. */
   readonly acknowledged: () => boolean;
   readonly servingWorkers: () => number;
+  /** How old the view of each kind of object is; empty where objects do not come from an API server. */
+  readonly views: () => readonly { readonly kind: string; readonly synced: boolean; readonly ageMs: number }[];
   /** The metrics of all processes, merged. */
   readonly metrics: () => Promise<readonly SeriesSnapshot[]>;
 };
@@ -156,6 +158,11 @@ export class AdminServer {
         detail: `${serving} of ${wanted} workers serve the table`,
       },
     ];
+    // How old a view is never makes the router unready: what it has it serves, and serves better than nobody.
+    for (const { kind, synced, ageMs } of subject.views()) {
+      const detail = `the API server was last heard ${Math.round(ageMs / 1000)} s ago${synced ? '' : ', first list not complete'}`;
+      checks.push({ name: `view-${kind}`, ok: synced || subject.synced(), detail });
+    }
     const failed = checks.filter((check) => !check.ok);
     const lines = checks.map(
       ({ name, ok, detail }) => `${ok ? '[+]' : '[-]'}${name} ${ok ? 'ok' : 'failed'}: ${detail}\n`,

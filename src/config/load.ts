@@ -1,29 +1,31 @@
 // Turns flags and environment into one frozen Config, or says everything that is wrong with them in one go.
 import { accessSync, constants, statSync } from 'node:fs';
 import { type Config, type Setting, type SettingKey, type SettingValues, settingList } from './schema.ts';
-import { quoted, readValue } from './values.ts';
+import { quoted, readValue, type Value } from './values.ts';
 
 /** A Config, or every problem found, each naming the setting as it was typed. Problems never hold the text of a secret. */
 export type LoadResult =
   | { readonly kind: 'config'; readonly config: Config }
   | { readonly kind: 'problems'; readonly problems: readonly string[] };
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
 /**
  * The Config that flags and environment stand for: a flag goes before the environment, which goes before the default. A flag
  * given twice counts as given last; an empty environment value counts as not set. Files and folders that the settings name
  * are looked for, not read.
  */
-export function loadConfig(args: readonly string[], env: Readonly<Record<string, string | undefined>>): LoadResult {
+export function loadConfig(args: readonly string[], env: Environment): LoadResult {
   const problems: string[] = [];
   const typed = flagTexts(args, problems);
-  const found: Partial<Record<SettingKey, string | number | boolean>> = {};
+  const found: Partial<Record<SettingKey, Value>> = {};
   const names = {} as Record<SettingKey, string>;
   for (const setting of settingList) {
     const given = givenText(setting, typed, env);
     names[setting.key] = given.name;
     if (given.text === undefined) {
       problems.push(`${given.name}: ${given.because}`);
-    } else if (given.text === '' && given.from === 'default') {
+    } else if (given.text === '' && given.from === 'default' && !isListed(setting)) {
       found[setting.key] = '';
     } else {
       const manner = given.from === 'environment' && isInherited(given.name) ? 'lenient' : 'strict';
@@ -34,15 +36,24 @@ export function loadConfig(args: readonly string[], env: Readonly<Record<string,
   }
   // `readValue` and the table agree on the type of each value; TypeScript cannot follow that over a loop.
   const values = found as Partial<SettingValues>;
-  problems.push(...contradictions(values, names), ...pathProblems(values, names));
-  return problems.length > 0 ? { kind: 'problems', problems } : { kind: 'config', config: configOf(values) };
+  const index = shardIndex(values, env);
+  problems.push(...contradictions(values, names), ...shardProblems(values, names, index));
+  problems.push(...clusterProblems(values, names, env), ...pathProblems(values, names));
+  return problems.length > 0 ? { kind: 'problems', problems } : { kind: 'config', config: configOf(values, index) };
 }
 
-function configOf(values: Partial<SettingValues>): Config {
+/** Whether no text at all stands for an empty list. */
+function isListed({ value }: Setting): boolean {
+  return ['domains', 'label-selector', 'project-selector', 'field-selector'].includes(value.kind);
+}
+
+function configOf(values: Partial<SettingValues>, index: number): Config {
   // Whatever has no value has a problem, and with a problem there is no Config.
   const whole = values as SettingValues;
   return Object.freeze({
     ...whole,
+    shardIndex: index,
+    routerName: whole.shardCount > 1 ? `${whole.name}-${index}` : whole.name,
     adminBind: whole.adminBind === '' ? whole.bindAddress : whole.adminBind,
     maxHeadBytes: whole.bufferBytes - whole.maxRewriteBytes,
   });
@@ -81,11 +92,7 @@ type Given =
   | { readonly name: string; readonly text: string; readonly from: 'flag' | 'environment' | 'default' }
   | { readonly name: string; readonly text: undefined; readonly because: string };
 
-function givenText(
-  setting: Setting,
-  typed: ReadonlyMap<string, string | undefined>,
-  env: Readonly<Record<string, string | undefined>>,
-): Given {
+function givenText(setting: Setting, typed: ReadonlyMap<string, string | undefined>, env: Environment): Given {
   const { flag, environment } = setting;
   if (flag !== undefined && typed.has(flag)) {
     const text = typed.get(flag);
@@ -125,6 +132,62 @@ function contradictions(values: Partial<SettingValues>, names: Readonly<Record<S
     );
   }
   return problems;
+}
+
+/** The index that is set, else the number at the end of the pod's name; -1 where neither is there. */
+function shardIndex({ shardCount, shardIndex: text }: Partial<SettingValues>, env: Environment): number {
+  if (text !== undefined && text !== '') return Number(text);
+  if (shardCount === 1) return 0;
+  const ordinal = /-(\d+)$/.exec(env['POD_NAME'] || env['HOSTNAME'] || '')?.[1];
+  return ordinal === undefined ? -1 : Number(ordinal);
+}
+
+function shardProblems(
+  values: Partial<SettingValues>,
+  names: Readonly<Record<SettingKey, string>>,
+  index: number,
+): string[] {
+  const problems: string[] = [];
+  const { namespace, namespaceLabels, projectLabels, shardCount } = values;
+  const byNamespaceLabels = namespaceLabels !== undefined && namespaceLabels.length > 0;
+  const byProjectLabels = projectLabels !== undefined && projectLabels !== null;
+  const together = (one: SettingKey, other: SettingKey): void => {
+    problems.push(`${names[one]} and ${names[other]}: only one of them may be used`);
+  };
+  if (byProjectLabels && namespace !== '') together('projectLabels', 'namespace');
+  if (byNamespaceLabels && byProjectLabels) together('namespaceLabels', 'projectLabels');
+  if (byNamespaceLabels && namespace !== '') together('namespaceLabels', 'namespace');
+  if (shardCount !== undefined && values.shardIndex !== undefined) {
+    if (index < 0) {
+      problems.push(
+        `${names.shardIndex}: is required with ${names.shardCount} ${shardCount}, as neither POD_NAME nor HOSTNAME ends with a number`,
+      );
+    } else if (index >= shardCount) {
+      problems.push(`${names.shardIndex}: ${index} is not below ${names.shardCount} (${shardCount})`);
+    }
+  }
+  const { hostTemplate, overrideHosts, overrideDomains, canonicalHostname } = values;
+  if (hostTemplate === '') {
+    if (overrideHosts === true) problems.push(`${names.overrideHosts}: requires ${names.hostTemplate}`);
+    if ((overrideDomains ?? []).length > 0) problems.push(`${names.overrideDomains}: requires ${names.hostTemplate}`);
+  }
+  if (canonicalHostname !== undefined && /^[\d.]+$/.test(canonicalHostname)) {
+    problems.push(`${names.canonicalHostname}: ${quoted(canonicalHostname)} is an IP address, not a host name`);
+  }
+  return problems;
+}
+
+function clusterProblems(
+  values: Partial<SettingValues>,
+  names: Readonly<Record<SettingKey, string>>,
+  env: Environment,
+): string[] {
+  const inPod = (env['KUBERNETES_SERVICE_HOST'] ?? '') !== '';
+  if (values.source !== 'kubernetes' || values.kubeconfig !== '' || inPod) return [];
+  return [
+    `${names.source} kubernetes: there is no cluster here, as this is no pod; name a kubeconfig with ${names.kubeconfig} ` +
+      `(or KUBECONFIG), or serve a folder of manifests with --source files --manifests DIR`,
+  ];
 }
 
 /** Browsers send heads of a few kilobytes; a router that takes less refuses ordinary requests. */

@@ -24,6 +24,7 @@ export type Setting = {
 /** The headings under which help and docs list the settings, in this order. */
 export const groups = {
   source: 'Source of objects',
+  shard: 'Which Routes are served, and under which name',
   listening: 'Listening',
   certificates: 'Certificates',
   routes: 'Routes and admission',
@@ -43,9 +44,10 @@ export const settings = {
     group: 'source',
     flag: '--source',
     environment: 'HEADGATE_SOURCE',
-    value: { kind: 'choice', options: ['files'] },
-    about: `Where Routes, Services, EndpointSlices, Secrets and Namespaces come from. \`files\` is a folder of manifests.`,
-    reason: `There is no default: what a router serves should be said.`,
+    value: { kind: 'choice', options: ['kubernetes', 'files'] },
+    default: 'kubernetes',
+    about: `Where objects come from: the API server of a cluster, or a folder of manifests.`,
+    reason: `A router in a pod serves the cluster that it runs in.`,
   },
   manifests: {
     group: 'source',
@@ -55,6 +57,136 @@ export const settings = {
     default: '',
     about: `The folder of manifests that \`--source files\` reads and watches.`,
     reason: `Required with \`--source files\`.`,
+  },
+  kubeconfig: {
+    group: 'source',
+    flag: '--config',
+    environment: 'KUBECONFIG',
+    value: { kind: 'file' },
+    default: '',
+    defaultWords: 'in a pod',
+    about: `The kubeconfig file by which the API server is reached. Without one the router must run in a pod: it then uses
+      the pod's service account, whose token is read anew when it rotates.`,
+    reason: `In a cluster nothing has to be set.`,
+  },
+  apiServer: {
+    group: 'source',
+    flag: '--master',
+    environment: 'KUBERNETES_MASTER',
+    value: { kind: 'url' },
+    default: '',
+    defaultWords: 'as found',
+    about: `URL of the API server, in place of the one that the kubeconfig or the pod's environment names.`,
+    reason: `Only clusters with a special way to their API server need it.`,
+  },
+  namespace: {
+    group: 'source',
+    flag: '--namespace',
+    environment: 'HEADGATE_NAMESPACE',
+    value: { kind: 'namespace' },
+    default: '',
+    defaultWords: 'all',
+    about: `The only namespace whose objects are read. Not together with namespace or project labels.`,
+    reason: `A router serves the whole cluster unless it is narrowed.`,
+  },
+  serviceAccount: {
+    group: 'source',
+    flag: '--service-account',
+    environment: 'HEADGATE_SERVICE_ACCOUNT',
+    value: { kind: 'service-account' },
+    default: '',
+    defaultWords: 'its own',
+    about: `The service account, as \`namespace/name\`, that a Route's owner must let read the Secret of an
+      \`externalCertificate\`. It is asked for with SubjectAccessReviews; unset, the router asks for itself.`,
+    reason: `The OpenShift router has one account written into its code; installations differ.`,
+  },
+  watchInactivityMs: {
+    group: 'source',
+    flag: '--watch-timeout',
+    environment: 'HEADGATE_WATCH_TIMEOUT',
+    value: { kind: 'time' },
+    default: '90s',
+    about: `Time after which a watch on which nothing comes, not even a bookmark, is opened anew where it was.`,
+    reason: `The API server sends a bookmark every minute.`,
+  },
+
+  name: {
+    group: 'shard',
+    flag: '--name',
+    environment: 'ROUTER_SERVICE_NAME',
+    value: { kind: 'domain' },
+    default: 'public',
+    about: `Name under which this router writes into the status of Routes. Each shard needs its own; the replicas of one
+      shard share it. With automatic sharding, \`-\` and the index are added.`,
+    reason: `As the OpenShift router.`,
+  },
+  canonicalHostname: {
+    group: 'shard',
+    flag: '--router-canonical-hostname',
+    environment: 'ROUTER_CANONICAL_HOSTNAME',
+    value: { kind: 'domain' },
+    default: '',
+    about: `Name that the hosts of Routes may point at with a CNAME record; it is told in the status of every Route.`,
+    reason: `Only the owner of the DNS zone knows it.`,
+  },
+  routeLabels: {
+    group: 'shard',
+    flag: '--labels',
+    environment: 'ROUTE_LABELS',
+    value: { kind: 'label-selector' },
+    default: '',
+    about: `Label selector: only Routes that match are served.`,
+    reason: `Without a selector all Routes are.`,
+  },
+  routeFields: {
+    group: 'shard',
+    flag: '--fields',
+    environment: 'ROUTE_FIELDS',
+    value: { kind: 'field-selector' },
+    default: '',
+    about: `Field selector on Routes: \`metadata.name\`, \`metadata.namespace\`, \`spec.host\`, \`spec.path\` and
+      \`spec.to.name\`. What the API server does not select by, the router does.`,
+    reason: `Without a selector all Routes are served.`,
+  },
+  namespaceLabels: {
+    group: 'shard',
+    flag: '--namespace-labels',
+    environment: 'NAMESPACE_LABELS',
+    value: { kind: 'label-selector' },
+    default: '',
+    about: `Label selector: only Routes in namespaces that match are served.`,
+    reason: `Without a selector all namespaces are.`,
+  },
+  projectLabels: {
+    group: 'shard',
+    flag: '--project-labels',
+    environment: 'PROJECT_LABELS',
+    value: { kind: 'project-selector' },
+    default: '',
+    about: `Label selector on OpenShift projects that the router's account may see; \`*\` is all of them. They are asked for
+      again every 30 seconds, as they cannot be watched. On a cluster without projects it selects namespaces.`,
+    reason: `Namespace labels, which are followed at once, serve better where the account may list namespaces.`,
+  },
+  shardCount: {
+    group: 'shard',
+    flag: '--shard-count',
+    environment: 'HEADGATE_SHARD_COUNT',
+    value: { kind: 'integer', noun: 'a number of shards', min: 1, max: 1000 },
+    default: '1',
+    about: `Number of shards among which the hosts of all selected Routes are spread automatically, by a hash. A change of it
+      moves as few hosts as can be.`,
+    reason: `One router serves all that it selects.`,
+  },
+  shardIndex: {
+    group: 'shard',
+    flag: '--shard-index',
+    environment: 'HEADGATE_SHARD_INDEX',
+    value: { kind: 'ordinal' },
+    default: '',
+    defaultWords: 'of the pod',
+    about: `Which of the automatic shards this router is: 0 to the number of shards less one. Unset, it is the number at the
+      end of the pod's name.`,
+    reason: `The pods of a StatefulSet are numbered; \`POD_NAME\` is read for it, else \`HOSTNAME\`.`,
   },
 
   httpPort: {
@@ -175,9 +307,104 @@ export const settings = {
     environment: 'ROUTER_DOMAIN',
     value: { kind: 'domain' },
     default: '',
-    about: `Domain of the router: the self-signed default certificate is for all names in it. In this release it
-      serves for nothing else.`,
+    about: `Domain of the router. A Route with a \`subdomain\` and no host gets its host in it, and the self-signed default
+      certificate is for all names in it.`,
     reason: `Without a domain the self-signed certificate is for \`localhost\`.`,
+  },
+
+  hostTemplate: {
+    group: 'routes',
+    flag: '--hostname-template',
+    environment: 'ROUTER_SUBDOMAIN',
+    value: { kind: 'host-template' },
+    default: '',
+    about: `Host for Routes that have none, such as \`\${name}-\${namespace}.apps.example.com\`.`,
+    reason: `On OpenShift the API server gives such Routes a host.`,
+  },
+  overrideHosts: {
+    group: 'routes',
+    flag: '--override-hostname',
+    environment: 'ROUTER_OVERRIDE_HOSTNAME',
+    value: { kind: 'switch' },
+    default: 'false',
+    about: `Whether the template is used for all Routes, whatever host they ask for.`,
+    reason: `As the OpenShift router.`,
+  },
+  overrideDomains: {
+    group: 'routes',
+    flag: '--override-domains',
+    environment: 'ROUTER_OVERRIDE_DOMAINS',
+    value: { kind: 'domains' },
+    default: '',
+    about: `Domains for whose hosts, and all below them, the template is used instead.`,
+    reason: `As the OpenShift router.`,
+  },
+  deniedDomains: {
+    group: 'routes',
+    flag: '--denied-domains',
+    environment: 'ROUTER_DENIED_DOMAINS',
+    value: { kind: 'domains' },
+    default: '',
+    about: `Domains whose hosts, and all below them, are not admitted.`,
+    reason: `As the OpenShift router.`,
+  },
+  allowedDomains: {
+    group: 'routes',
+    flag: '--allowed-domains',
+    environment: 'ROUTER_ALLOWED_DOMAINS',
+    value: { kind: 'domains' },
+    default: '',
+    defaultWords: 'all',
+    about: `The only domains whose hosts, and all below them, are admitted. Denied domains go before them.`,
+    reason: `As the OpenShift router.`,
+  },
+  extendedValidation: {
+    group: 'routes',
+    flag: '--extended-validation',
+    environment: 'EXTENDED_VALIDATION',
+    value: { kind: 'switch' },
+    default: 'true',
+    about: `Whether a Route with a broken certificate, key or TLS setting is refused. Switched off, it is served without what
+      is broken, and warned of.`,
+    reason: `As the OpenShift router: the owner learns of it before users do.`,
+  },
+  externalCertificates: {
+    group: 'routes',
+    flag: '--allow-external-certificates',
+    environment: 'ROUTER_ENABLE_EXTERNAL_CERTIFICATE',
+    value: { kind: 'switch' },
+    default: 'true',
+    about: `Whether \`externalCertificate\` of a Route is read. Switched off, such a Route is served with the default
+      certificate.`,
+    reason: `As the OpenShift router.`,
+  },
+  updateStatus: {
+    group: 'routes',
+    flag: '--update-status',
+    environment: 'ROUTER_UPDATE_STATUS',
+    value: { kind: 'switch' },
+    default: 'true',
+    about: `Whether verdicts are written into the status of Routes, with events for what was refused.`,
+    reason: `As the OpenShift router.`,
+  },
+  statusRate: {
+    group: 'routes',
+    flag: '--status-rate',
+    environment: 'HEADGATE_STATUS_RATE',
+    value: { kind: 'integer', noun: 'a number of writes', min: 1, max: 10_000 },
+    default: '50',
+    about: `How many statuses of Routes are written in a second, at most.`,
+    reason: `With it 10,000 Routes have theirs after some three minutes, and the API server hardly notices.`,
+  },
+  forceSweep: {
+    group: 'routes',
+    flag: '--force-sweep',
+    environment: 'HEADGATE_FORCE_SWEEP',
+    value: { kind: 'switch' },
+    default: 'false',
+    about: `Whether the sweep at start may touch more than half of all Routes. It takes this router's entries out of the
+      status of Routes that are not its own.`,
+    reason: `A wrong selector must not wipe the status of a whole cluster.`,
   },
 
   allowWildcardRoutes: {
@@ -434,7 +661,11 @@ export type SettingValues = { readonly [Key in SettingKey]: ValueOf<(typeof sett
  * the units. Texts that were not given are empty; `maxConnections` 0 means that the limit of open files alone decides.
  * It may hold a private key (`defaultCertificatePem`): never log it whole, never put it on a command line.
  */
-export type Config = SettingValues & {
+export type Config = Omit<SettingValues, 'shardIndex'> & {
+  /** Which of the automatic shards this is: 0 to `shardCount` - 1. */
+  readonly shardIndex: number;
+  /** The name of this router in the status of Routes: `name`, with the index behind it where there are several shards. */
+  readonly routerName: string;
   /** Bytes that the head of a message may have, first line included: `bufferBytes` less `maxRewriteBytes`. */
   readonly maxHeadBytes: number;
 };

@@ -1,5 +1,12 @@
 // What the text of a setting may look like and which value it stands for. Pure: no file is opened here.
 import { parseHost } from '../table/host.ts';
+import {
+  type FieldRequirement,
+  type LabelRequirement,
+  type Parsed,
+  parseFieldSelector,
+  parseLabelSelector,
+} from './selectors.ts';
 
 /** The kinds of value that a setting can have; what each accepts is said at `readValue`. */
 export type ValueKind =
@@ -13,6 +20,15 @@ export type ValueKind =
   | { readonly kind: 'choice'; readonly options: readonly string[] }
   | { readonly kind: 'text' }
   | { readonly kind: 'domain' }
+  | { readonly kind: 'domains' }
+  | { readonly kind: 'host-template' }
+  | { readonly kind: 'label-selector' }
+  | { readonly kind: 'project-selector' }
+  | { readonly kind: 'field-selector' }
+  | { readonly kind: 'ordinal' }
+  | { readonly kind: 'namespace' }
+  | { readonly kind: 'service-account' }
+  | { readonly kind: 'url' }
   | { readonly kind: 'address' }
   | { readonly kind: 'file' }
   | { readonly kind: 'directory' }
@@ -25,14 +41,25 @@ export type ValueOf<K extends ValueKind> = K extends { kind: 'switch' }
     ? number
     : K extends { kind: 'choice'; options: readonly (infer Option)[] }
       ? Option
-      : string;
+      : K extends { kind: 'domains' }
+        ? readonly string[]
+        : K extends { kind: 'label-selector' }
+          ? readonly LabelRequirement[]
+          : K extends { kind: 'project-selector' }
+            ? readonly LabelRequirement[] | null
+            : K extends { kind: 'field-selector' }
+              ? readonly FieldRequirement[]
+              : string;
+
+/** Any value that a setting can have. */
+export type Value = ValueOf<ValueKind> | string;
 
 /** How garbage is met: `lenient` only where the OpenShift router's own environment names define what it means. */
 export type Manner = 'strict' | 'lenient';
 
 /** A value, or why the text stands for none: a sentence without its subject, such as `"x" is not a port (0 to 65535)`. */
 export type Reading =
-  | { readonly kind: 'value'; readonly value: string | number | boolean }
+  | { readonly kind: 'value'; readonly value: Value }
   | { readonly kind: 'problem'; readonly because: string };
 
 /** HAProxy's largest time, about 24.8 days; also the longest delay that a Node timer takes. */
@@ -69,6 +96,35 @@ export function readValue(kind: ValueKind, text: string, manner: Manner): Readin
         : refused(text, `one of ${kind.options.join(', ')}`);
     case 'domain':
       return valueOr(text === '' ? text : parseHost(text), text, 'a domain name');
+    case 'domains':
+      return { kind: 'value', value: listed(text) };
+    case 'host-template':
+      return /^[^$]*(\$\{(name|namespace)\}[^$]*)*$/.test(text)
+        ? { kind: 'value', value: text }
+        : refused(text, 'a host in which name and namespace are the only variables');
+    case 'label-selector':
+      return selection(parseLabelSelector(text), text);
+    case 'project-selector':
+      // The empty selector means every project; null is none asked for.
+      if (text === '') return { kind: 'value', value: null };
+      return selection(parseLabelSelector(text === '*' ? '' : text), text);
+    case 'field-selector':
+      return selection(text === '' ? { kind: 'requirements', requirements: [] } : parseFieldSelector(text), text);
+    case 'ordinal':
+      return valueOr(text === '' || digits.test(text) ? text : undefined, text, 'a number of a shard (from 0)');
+    case 'namespace':
+      return valueOr(text === '' || namespacePattern.test(text) ? text : undefined, text, 'the name of a namespace');
+    case 'service-account': {
+      const [namespace = '', name = '', ...rest] = text.split('/');
+      const fits = rest.length === 0 && namespacePattern.test(namespace) && parseHost(name) !== undefined;
+      return valueOr(text === '' || fits ? text : undefined, text, 'a service account (namespace/name)');
+    }
+    case 'url':
+      return valueOr(
+        text === '' || /^https?:$/.test(URL.parse(text)?.protocol ?? '') ? text : undefined,
+        text,
+        'a URL',
+      );
     case 'address':
       return valueOr(address(text), text, 'an IP address');
     case 'text':
@@ -122,6 +178,7 @@ export function quoted(text: string): string {
 }
 
 const digits = /^\d+$/;
+const namespacePattern = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 
 const unitNs: Readonly<Record<string, number>> = {
   ns: 1,
@@ -150,6 +207,20 @@ function address(text: string): string | undefined {
   // The URL parser knows IPv6 literals and shortens them; node:net is not for this room.
   const url = /^[\da-f:.]*:[\da-f:.]*$/i.test(text) ? URL.parse(`http://[${text}]/`) : null;
   return url?.hostname.slice(1, -1);
+}
+
+/** The items of a comma-separated list, without blanks around them and without empty ones (Route semantics 4). */
+function listed(text: string): string[] {
+  return text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+}
+
+function selection<R extends LabelRequirement | FieldRequirement>(parsed: Parsed<R>, text: string): Reading {
+  if (parsed.kind === 'problem') return { kind: 'problem', because: `${quoted(text)} ${parsed.because}` };
+  // Of one kind, as the parser gave them; only the union of the two array types is too wide for TypeScript.
+  return { kind: 'value', value: parsed.requirements as readonly LabelRequirement[] };
 }
 
 function valueOr(value: string | number | undefined, text: string, wanted: string): Reading {

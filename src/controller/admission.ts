@@ -1,17 +1,22 @@
 // What keeps a Route from being served, besides others who were first: its host, its policy, its certificates. Pure; each
 // answer is the same whenever it is asked.
 
-import type { RouteManifest, SecretManifest } from '../source/manifests.ts';
+import type { RouteManifest, SecretFault, SecretManifest } from '../source/manifests.ts';
 import type { Certificate, ForwardedPolicy, InsecurePolicy, Termination, UpstreamTls } from '../table/entries.ts';
 import { routeKey } from '../table/entries.ts';
 import { parseHost, wildcardOf } from '../table/host.ts';
 import { type CheckedTls, checkTls } from './certificates.ts';
 import type { Claim, Decision } from './host-claims.ts';
+import { isInDomains } from './host-naming.ts';
 import { rejected, type Verdict } from './verdict.ts';
 
 /** The settings that admission reads. */
 export type AdmissionSettings = {
   readonly allowWildcardRoutes: boolean;
+  readonly deniedDomains: readonly string[];
+  readonly allowedDomains: readonly string[];
+  readonly extendedValidation: boolean;
+  readonly externalCertificates: boolean;
   readonly requireDestinationCa: boolean;
 };
 
@@ -25,7 +30,14 @@ const labelRule =
 /** The Claim that a Route makes, or why it cannot make one (Route semantics 2.2, stages 1a and 2). */
 export function claimOf(route: RouteManifest, settings: AdmissionSettings): Claim | Verdict {
   const policy = route.wildcardPolicy;
+  if (route.fault !== '') return rejected('ExtendedValidationFailed', route.fault);
   if (route.host === '') return rejected('NoHostValue', 'no host value was defined for the route');
+  if (isInDomains(route.host, settings.deniedDomains)) {
+    return rejected('RouteNotAdmitted', 'host in list of denied domains');
+  }
+  if (settings.allowedDomains.length > 0 && !isInDomains(route.host, settings.allowedDomains)) {
+    return rejected('RouteNotAdmitted', 'host not in the allowed list of domains');
+  }
   if (policy === 'Subdomain' && !settings.allowWildcardRoutes) {
     return rejected('RouteNotAdmitted', 'wildcard routes are not allowed');
   }
@@ -117,7 +129,7 @@ export type RouteTreatment =
 /** Checks the TLS part of a Route (Route semantics 2.3, 5.15, 7.1). `secret`: what `externalCertificate` names. */
 export function treatmentOf(
   route: RouteManifest,
-  secret: SecretManifest | undefined,
+  secret: SecretManifest | SecretFault | undefined,
   defaultAuthority: Certificate | null,
   settings: AdmissionSettings,
 ): RouteTreatment {
@@ -137,22 +149,24 @@ export function treatmentOf(
   }
   let certificate = tls.certificate;
   let key = tls.key;
-  if (tls.externalCertificate !== '') {
-    const problem = externalProblem(tls.externalCertificate, secret);
-    if (problem !== null) return { kind: 'refused', verdict: rejected('ExternalCertificateValidationFailed', problem) };
-    certificate = secret?.data['tls.crt'] ?? '';
-    key = secret?.data['tls.key'] ?? '';
+  const warnings: string[] = [];
+  if (tls.externalCertificate !== '' && settings.externalCertificates) {
+    const external = externalPair(tls.externalCertificate, secret);
+    if ('verdict' in external) return { kind: 'refused', verdict: external.verdict };
+    ({ certificate, key } = external);
+    if (certificate === '') {
+      warnings.push(`secret "${tls.externalCertificate}" has no tls.crt: the default certificate is served`);
+    }
   }
-  const checked = checkTls({
-    termination: tls.termination,
-    certificate,
-    key,
-    caCertificate: tls.caCertificate,
-    destinationCaCertificate: tls.destinationCaCertificate,
-    insecurePolicy: tls.insecurePolicy,
-  });
+  let checked = checkTls({ ...tls, certificate, key });
   if (checked.kind === 'invalid') {
-    return { kind: 'refused', verdict: rejected('ExtendedValidationFailed', checked.message) };
+    const { message } = checked;
+    // What else may be wrong, a CA for the pods above all, cannot be left out without serving less safely than asked for.
+    if (!settings.extendedValidation) checked = checkTls({ ...tls, certificate: '', key: '', caCertificate: '' });
+    if (checked.kind === 'invalid') {
+      return { kind: 'refused', verdict: rejected('ExtendedValidationFailed', message) };
+    }
+    warnings.push(`the default certificate is served, as extended validation is off: ${message}`);
   }
   const termination = tls.termination as Termination;
   const insecurePolicy = tls.insecurePolicy === '' ? 'None' : (tls.insecurePolicy as InsecurePolicy);
@@ -166,7 +180,7 @@ export function treatmentOf(
     serving: checked.serving,
     upstreamTls: towardsPods === null ? null : towardsPods.upstreamTls,
     destination: towardsPods === null ? null : towardsPods.destination,
-    warnings: towardsPods === null ? [] : towardsPods.warnings,
+    warnings: [...warnings, ...(towardsPods === null ? [] : towardsPods.warnings)],
   };
 }
 
@@ -202,13 +216,32 @@ function podVerification(
   };
 }
 
-/** Route semantics 7.1, checks 4 and 5. */
-function externalProblem(name: string, secret: SecretManifest | undefined): string | null {
-  if (secret === undefined) return `spec.tls.externalCertificate: Not found: "secrets \\"${name}\\" not found"`;
-  if (secret.type !== 'kubernetes.io/tls') {
-    return `spec.tls.externalCertificate: Invalid value: "${name}": secret of type "kubernetes.io/tls" required`;
+type ExternalPair = { readonly certificate: string; readonly key: string } | { readonly verdict: Verdict };
+
+/** The certificate and key in the Secret that `externalCertificate` names (Route semantics 7.1). */
+function externalPair(name: string, secret: SecretManifest | SecretFault | undefined): ExternalPair {
+  const errors = secret?.kind === 'Secret' ? typeErrors(name, secret) : faultErrors(name, secret);
+  if (errors.length > 0 || secret?.kind !== 'Secret') {
+    const lines = errors.map((error) => `spec.tls.externalCertificate: ${error}`);
+    const message = lines.length === 1 ? (lines[0] ?? '') : `[${lines.join(', ')}]`;
+    return { verdict: rejected('ExternalCertificateValidationFailed', message) };
   }
-  return null;
+  return { certificate: secret.data['tls.crt'] ?? '', key: secret.data['tls.key'] ?? '' };
+}
+
+function typeErrors(name: string, { type }: SecretManifest): string[] {
+  return type === 'kubernetes.io/tls' ? [] : [`Invalid value: "${name}": secret of type "kubernetes.io/tls" required`];
+}
+
+function faultErrors(name: string, fault: SecretFault | undefined): string[] {
+  const absent = `Not found: "secrets \\"${name}\\" not found"`;
+  if (fault === undefined) return [absent];
+  const errors = fault.denied.map(
+    (verb) => `Forbidden: router serviceaccount does not have permission to ${verb} this secret`,
+  );
+  if (fault.read === 'absent') errors.push(absent);
+  if (fault.read === 'unreadable') errors.push(`Internal error: ${fault.message}`);
+  return errors;
 }
 
 /** The Route's own policy, or null where it has none that is valid (Route semantics 4.6). */

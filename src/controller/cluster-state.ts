@@ -1,6 +1,14 @@
 // The objects of the cluster as the source last told them, with the indices that say what a change may concern.
 
-import type { EndpointSliceManifest, Manifest, RouteManifest, SecretManifest } from '../source/manifests.ts';
+import { isDeepStrictEqual } from 'node:util';
+import type {
+  EndpointSliceManifest,
+  Manifest,
+  RouteManifest,
+  RouteStatus,
+  SecretFault,
+  SecretManifest,
+} from '../source/manifests.ts';
 import { type RouteKey, routeKey } from '../table/entries.ts';
 
 /** `namespace/name` of a Service or a Secret. */
@@ -15,8 +23,11 @@ export type Concern =
 const nothing: readonly Concern[] = [];
 
 export class ClusterState {
+  /** The Routes, each in the version that last changed more than its status: what is derived from it stays good. */
   readonly routes: Map<RouteKey, RouteManifest> = new Map();
-  readonly #secrets: Map<ObjectKey, SecretManifest> = new Map();
+  readonly #statuses: Map<RouteKey, RouteStatus> = new Map();
+  readonly #services: Set<ObjectKey> = new Set();
+  readonly #secrets: Map<ObjectKey, SecretManifest | SecretFault> = new Map();
   readonly #slices: Map<ObjectKey, EndpointSliceManifest> = new Map();
   readonly #slicesByService: Map<ObjectKey, Map<ObjectKey, EndpointSliceManifest>> = new Map();
   readonly #routesBySecret: Map<ObjectKey, Set<RouteKey>> = new Map();
@@ -31,10 +42,16 @@ export class ClusterState {
         return this.#putRoute(name as RouteKey, manifest?.kind === 'Route' ? manifest : undefined);
       case 'EndpointSlice':
         return this.#putSlice(name, manifest?.kind === 'EndpointSlice' ? manifest : undefined);
-      case 'Secret':
-        replace(this.#secrets, name, manifest?.kind === 'Secret' ? manifest : undefined);
+      case 'Secret': {
+        const isSecret = manifest?.kind === 'Secret' || manifest?.kind === 'SecretFault';
+        replace(this.#secrets, name, isSecret ? manifest : undefined);
         return [...(this.#routesBySecret.get(name) ?? [])].map((route) => ({ kind: 'route', route }));
-      // A Service among them: the ports and pods of a backend are all in its slices.
+      }
+      // The ports and pods of a backend are all in its slices: a Service alone compiles nothing.
+      case 'Service':
+        if (manifest === undefined) this.#services.delete(name);
+        else this.#services.add(name);
+        return nothing;
       default:
         return nothing;
     }
@@ -44,14 +61,27 @@ export class ClusterState {
     return [...(this.#slicesByService.get(service)?.values() ?? [])];
   }
 
-  /** The Secret that a Route's `externalCertificate` names. */
-  secretOf(route: RouteManifest): SecretManifest | undefined {
+  /** The names of Services that a Route refers to and that do not exist. */
+  missingServices(route: RouteManifest): string[] {
+    const names = [route.to.name, ...route.alternateBackends.map(({ name }) => name)];
+    return names.filter((name) => name !== '' && !this.#services.has(`${route.namespace}/${name}`));
+  }
+
+  /** The status of a Route in its newest version; undefined for an unknown Route. */
+  statusOf(key: RouteKey): RouteStatus | undefined {
+    return this.#statuses.get(key);
+  }
+
+  /** The Secret that a Route's `externalCertificate` names, or why it cannot be had; undefined where there is none. */
+  secretOf(route: RouteManifest): SecretManifest | SecretFault | undefined {
     const key = secretKeyOf(route);
     return key === null ? undefined : this.#secrets.get(key);
   }
 
   #putRoute(key: RouteKey, route: RouteManifest | undefined): Concern[] {
     const before = this.routes.get(key);
+    replace(this.#statuses, key, route?.status);
+    if (before !== undefined && route !== undefined && isSameButStatus(before, route)) return [];
     const oldSecret = before === undefined ? null : secretKeyOf(before);
     const newSecret = route === undefined ? null : secretKeyOf(route);
     if (oldSecret !== newSecret) {
@@ -81,6 +111,10 @@ export class ClusterState {
 /** The key under which the source tells of a Route. */
 export function keyOfRoute(route: RouteManifest): RouteKey {
   return routeKey(route.namespace, route.name);
+}
+
+function isSameButStatus(a: RouteManifest, b: RouteManifest): boolean {
+  return isDeepStrictEqual({ ...a, status: null }, { ...b, status: null });
 }
 
 function secretKeyOf(route: RouteManifest): ObjectKey | null {

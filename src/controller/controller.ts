@@ -4,47 +4,69 @@ import { readFileSync } from 'node:fs';
 import type { Config } from '../config/schema.ts';
 import type { KeptCertificate } from '../replication/control.ts';
 import { Publisher } from '../replication/publisher.ts';
-import { Folder } from '../source/files/folder.ts';
-import type { RouteManifest } from '../source/manifests.ts';
+import type { ViewAge } from '../source/kube/cluster.ts';
+import type { RouteApi } from '../source/kube/route-api.ts';
+import type { ManifestEvent, RouteManifest } from '../source/manifests.ts';
 import { formatRevision, type Revision } from '../table/delta.ts';
 import type { Certificate, RouteKey } from '../table/entries.ts';
 import type { RouteTable } from '../table/route-table.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { authorityFromPem } from './certificates.ts';
-import { ClusterState } from './cluster-state.ts';
+import { ClusterState, keyOfRoute } from './cluster-state.ts';
 import { DefaultCertificate } from './default-certificate.ts';
+import { Feed } from './feed.ts';
 import { type KnownVerdict, Reconciler, type VerdictChange } from './reconciler.ts';
+import { findStale } from './status-sweep.ts';
+import { StatusWriter } from './status-writer.ts';
 
 /** Revisions whose acks are still waited for, at most; older ones count with the next. */
 const maxAwaited = 10_000;
+/** A worker that has not taken over a Revision for so long does not work; without it the table goes on. */
+const ackTimeoutMs = 10_000;
+const ackCheckMs = 1_000;
+const sweepRetryMs = 30_000;
+
+/** What waits until every worker serves a Revision. */
+type Awaited = { readonly revision: Revision; readonly sinceMs: number };
+type AwaitedVerdict = { readonly revision: Revision; readonly route: RouteKey; readonly isFirst: boolean };
 
 export class Controller {
   readonly #log: Log;
   readonly #state: ClusterState = new ClusterState();
   readonly #reconciler: Reconciler;
   readonly #publisher: Publisher;
-  readonly #folder: Folder;
+  readonly #feed: Feed;
   readonly #defaultCertificate: DefaultCertificate;
   readonly #metrics: Metrics;
-  readonly #awaited: { readonly revision: Revision; readonly sinceMs: number }[] = [];
+  readonly #config: Config;
+  readonly #onStuck: (worker: number) => void;
+  readonly #awaited: Awaited[] = [];
+  /** Verdicts that may be told when their Revision is served; in the order of Revisions. */
+  #awaitedVerdicts: AwaitedVerdict[] = [];
+  #status: StatusWriter | null = null;
+  #ackTimer: NodeJS.Timeout | undefined;
+  #sweepTimer: NodeJS.Timeout | undefined;
   #synced = false;
   #scheduled = false;
   #dirtySinceMs = 0;
 
-  constructor(config: Config, epoch: number, fallback: KeptCertificate, log: Log, metrics: Metrics) {
+  /** `onStuck`: a worker has not taken over a Revision for ten seconds. */
+  constructor(
+    config: Config,
+    epoch: number,
+    fallback: KeptCertificate,
+    log: Log,
+    metrics: Metrics,
+    onStuck: (worker: number) => void,
+  ) {
+    this.#config = config;
+    this.#onStuck = onStuck;
     this.#log = log;
     this.#metrics = metrics;
     this.#reconciler = new Reconciler(this.#state, config, epoch);
     this.#publisher = new Publisher(this.#reconciler.table, log, () => this.#acked());
-    this.#folder = new Folder({
-      directory: config.manifests,
-      onEvents: (events) => {
-        for (const { key, manifest } of events) this.#reconciler.put(key, manifest);
-        this.#schedule();
-      },
-      onProblem: ({ file, line, reason }) => log.error({ file, line, reason }, 'manifest cannot be used'),
-    });
+    this.#feed = new Feed(config, log, metrics, (events) => this.#take(events));
     this.#reconciler.setDefaultAuthority(defaultAuthority(config.defaultDestinationCaPath));
     this.#defaultCertificate = new DefaultCertificate(config, fallback, log, (certificate) => {
       this.#reconciler.setDefaultCertificate(certificate);
@@ -57,7 +79,9 @@ export class Controller {
   async start(channelPath: string): Promise<void> {
     await this.#publisher.listen(channelPath);
     await this.#defaultCertificate.start();
-    await this.#folder.start();
+    await this.#feed.start();
+    const { routeApi } = this.#feed;
+    if (routeApi !== null && this.#config.updateStatus) this.#status = this.#statusWriter(routeApi);
     while (this.#reconciler.dirty) {
       this.#step();
       await new Promise((resolve) => setImmediate(resolve));
@@ -65,12 +89,30 @@ export class Controller {
     this.#synced = true;
     this.#publisher.open();
     this.#schedule();
+    this.#ackTimer = setInterval(() => this.#killStuck(), ackCheckMs);
+    if (routeApi !== null && this.#status !== null) void this.#sweep(routeApi, this.#status);
   }
 
   async close(): Promise<void> {
+    clearInterval(this.#ackTimer);
+    clearTimeout(this.#sweepTimer);
     this.#defaultCertificate.close();
-    await this.#folder.close();
+    this.#status?.close();
+    await this.#feed.close();
     this.#publisher.close();
+  }
+
+  /** How old the view of each kind of object is; empty where objects come from a folder. */
+  views(): ViewAge[] {
+    return this.#feed.views();
+  }
+
+  /** What the owner of a Route should look at although it is admitted. */
+  warningsOf(route: RouteManifest): string[] {
+    const { verdict } = this.#reconciler.verdicts.get(keyOfRoute(route)) ?? {};
+    if (verdict?.kind !== 'admitted') return [];
+    const missing = this.#state.missingServices(route).map((name) => `there is no Service ${route.namespace}/${name}`);
+    return [...verdict.warnings, ...missing];
   }
 
   /** Whether everything has been read once and is in the table. */
@@ -101,6 +143,55 @@ export class Controller {
     return this.#publisher.workers().filter(({ revision }) => revision.epoch === epoch && revision.counter > 0).length;
   }
 
+  #take(events: readonly ManifestEvent[]): void {
+    for (const { key, manifest } of events) {
+      const route = key.startsWith('Route/') ? (key.slice('Route/'.length) as RouteKey) : null;
+      const before = route === null ? undefined : this.#state.statusOf(route);
+      this.#reconciler.put(key, manifest);
+      if (route === null || this.#status === null) continue;
+      if (manifest === undefined) this.#status.left(route);
+      else this.#status.seen(route, before);
+    }
+    this.#schedule();
+  }
+
+  #statusWriter(routeApi: RouteApi): StatusWriter {
+    const subject = {
+      routeOf: (key: RouteKey) => this.#state.routes.get(key),
+      statusOf: (key: RouteKey) => this.#state.statusOf(key),
+      verdictOf: (key: RouteKey) => this.#reconciler.verdicts.get(key),
+    };
+    return new StatusWriter(routeApi, this.#config, subject, this.#log, this.#metrics);
+  }
+
+  /** Takes out what an earlier life left behind, if anything can have been. */
+  async #sweep(routeApi: RouteApi, status: StatusWriter): Promise<void> {
+    if (this.#feed.shard.isWhole) return;
+    const { routerName } = this.#config;
+    try {
+      const sweep = await findStale(routeApi, (route) => this.#feed.shard.selects(route), this.#config);
+      const { routes } = sweep;
+      if (sweep.kind === 'refused') {
+        this.#log.error(
+          { routerName, stale: sweep.stale, routes },
+          'more than half of all routes have a status entry of this router and are not selected by it; nothing is removed. If the selectors are right, start once with --force-sweep',
+        );
+        return;
+      }
+      for (const route of sweep.stale) if (!this.#state.routes.has(route)) status.left(route);
+      this.#log.info({ routerName, stale: sweep.stale.length, routes }, 'status swept');
+    } catch (error) {
+      this.#log.warn({ reason: String(error) }, 'status cannot be swept, trying again');
+      this.#sweepTimer = setTimeout(() => void this.#sweep(routeApi, status), sweepRetryMs);
+    }
+  }
+
+  #killStuck(): void {
+    const [oldest] = this.#awaited;
+    if (oldest === undefined || performance.now() - oldest.sinceMs < ackTimeoutMs) return;
+    for (const worker of this.#publisher.behind(oldest.revision)) this.#onStuck(worker);
+  }
+
   #schedule(): void {
     if (this.#dirtySinceMs === 0) this.#dirtySinceMs = performance.now();
     if (!this.#synced || this.#scheduled) return;
@@ -116,13 +207,30 @@ export class Controller {
     const sinceMs = this.#dirtySinceMs;
     const { delta, verdicts } = this.#reconciler.step();
     if (!this.#reconciler.dirty) this.#dirtySinceMs = 0;
-    for (const change of verdicts) this.#logVerdict(change);
-    if (delta === null || !this.#synced) return;
-    if (this.#awaited.length < maxAwaited) this.#awaited.push({ revision: delta.to, sinceMs });
-    this.#publisher.publish(delta);
+    const { revision } = this.#reconciler;
+    for (const change of verdicts) {
+      if (change.isNew) this.#logVerdict(change);
+      const route = keyOfRoute(change.route);
+      if (this.#status !== null) this.#awaitedVerdicts.push({ revision, route, isFirst: !this.#synced });
+    }
+    if (delta !== null && this.#synced) {
+      if (this.#awaited.length < maxAwaited) this.#awaited.push({ revision: delta.to, sinceMs });
+      this.#publisher.publish(delta);
+    }
+    this.#tellVerdicts();
+  }
+
+  /** Tells the verdicts whose Revision every worker serves. */
+  #tellVerdicts(): void {
+    const open = this.#awaitedVerdicts.findIndex(({ revision }) => !this.#publisher.acknowledged(revision));
+    if (open === 0) return;
+    const served = open < 0 ? this.#awaitedVerdicts : this.#awaitedVerdicts.slice(0, open);
+    this.#awaitedVerdicts = open < 0 ? [] : this.#awaitedVerdicts.slice(open);
+    for (const { route, isFirst } of served) this.#status?.inForce(route, isFirst);
   }
 
   #acked(): void {
+    this.#tellVerdicts();
     const nowMs = performance.now();
     for (let next = this.#awaited[0]; next !== undefined; next = this.#awaited[0]) {
       if (!this.#publisher.acknowledged(next.revision)) return;
@@ -159,6 +267,14 @@ export class Controller {
     metrics.observe('headgate_table_revision', () => table.revision.counter);
     metrics.observe('headgate_workers', () => this.servingWorkers, 'serving');
     metrics.histogram('headgate_propagation_seconds');
+  }
+
+  /** Takes the age of each view into the metrics; called before they are collected. */
+  observeViews(): void {
+    for (const { kind, synced, ageMs } of this.views()) {
+      this.#metrics.series('headgate_source_synced', kind).value = synced ? 1 : 0;
+      this.#metrics.series('headgate_source_age_seconds', kind).value = ageMs / 1000;
+    }
   }
 }
 

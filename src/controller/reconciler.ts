@@ -2,7 +2,7 @@
 // differently becomes a Delta and Verdicts. Events may be folded, repeated or out of order; only the state counts.
 
 import { isDeepStrictEqual } from 'node:util';
-import type { Manifest, RouteManifest, SecretManifest } from '../source/manifests.ts';
+import type { Manifest, RouteManifest, SecretFault, SecretManifest } from '../source/manifests.ts';
 import type { Change, Delta, Revision } from '../table/delta.ts';
 import type {
   Backend,
@@ -31,10 +31,11 @@ export type ReconcilerSettings = AdmissionSettings & {
   readonly forwardedHeaders: ForwardedPolicy;
 };
 
-/** A Verdict as it is kept: what it is, and since which Revision. */
-export type KnownVerdict = { readonly verdict: Verdict; readonly revision: Revision };
+/** A Verdict as it is kept: what it is, since which Revision, and on which generation of the Route. */
+export type KnownVerdict = { readonly verdict: Verdict; readonly revision: Revision; readonly generation: number };
 
-export type VerdictChange = { readonly route: RouteManifest; readonly verdict: Verdict };
+/** A Verdict that is new, or (`isNew` false) the old one on a new generation of the Route. */
+export type VerdictChange = { readonly route: RouteManifest; readonly verdict: Verdict; readonly isNew: boolean };
 
 /** What one step of reconciling brought about. */
 export type Outcome = { readonly delta: Delta | null; readonly verdicts: readonly VerdictChange[] };
@@ -59,8 +60,10 @@ export class Reconciler {
   #defaultAuthority: Certificate | null = null;
   readonly #pendingVerdicts: Map<RouteKey, VerdictChange> = new Map();
   /** What each version of a Route came to, with the Secret that it was judged by. */
-  readonly #treatments: WeakMap<RouteManifest, { secret: SecretManifest | undefined; treatment: RouteTreatment }> =
-    new WeakMap();
+  readonly #treatments: WeakMap<
+    RouteManifest,
+    { secret: SecretManifest | SecretFault | undefined; treatment: RouteTreatment }
+  > = new WeakMap();
   #counter = 0;
 
   constructor(state: ClusterState, settings: ReconcilerSettings, epoch: number) {
@@ -118,7 +121,8 @@ export class Reconciler {
     const verdicts: VerdictChange[] = [];
     for (const [key, change] of this.#pendingVerdicts) {
       if (!this.#state.routes.has(key)) continue;
-      this.verdicts.set(key, { verdict: change.verdict, revision: this.table.revision });
+      const { verdict, route } = change;
+      this.verdicts.set(key, { verdict, revision: this.table.revision, generation: route.generation });
       verdicts.push(change);
     }
     this.#pendingVerdicts.clear();
@@ -207,8 +211,10 @@ export class Reconciler {
 
   #judge(route: RouteManifest, verdict: Verdict): void {
     const key = keyOfRoute(route);
-    if (sameVerdict(this.verdicts.get(key)?.verdict, verdict)) this.#pendingVerdicts.delete(key);
-    else this.#pendingVerdicts.set(key, { route, verdict });
+    const known = this.verdicts.get(key);
+    const isNew = !sameVerdict(known?.verdict, verdict);
+    if (isNew || known?.generation !== route.generation) this.#pendingVerdicts.set(key, { route, verdict, isNew });
+    else this.#pendingVerdicts.delete(key);
   }
 
   #treatmentOf(route: RouteManifest): RouteTreatment {

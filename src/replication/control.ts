@@ -55,6 +55,8 @@ export type Notice =
   | { readonly kind: 'serving' }
   /** The child cannot do its work, and says why before it ends. */
   | { readonly kind: 'failed'; readonly reason: string }
+  /** A worker does not take over what the controller has published: it is to be killed. */
+  | { readonly kind: 'stuck'; readonly worker: number }
   /** A controller asks for the metrics of everybody else. */
   | { readonly kind: 'collect'; readonly request: number };
 

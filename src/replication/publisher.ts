@@ -106,6 +106,13 @@ export class Publisher {
     return count > 0;
   }
 
+  /** The workers on the channel that do not serve a Revision yet. */
+  behind(revision: Revision): number[] {
+    return this.workers()
+      .filter(({ revision: acked }) => !servesAtLeast(acked, revision))
+      .map(({ worker }) => worker);
+  }
+
   close(): void {
     this.#server.close();
     for (const peer of this.#peers) peer.socket.destroy();

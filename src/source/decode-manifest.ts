@@ -67,6 +67,7 @@ const metadata = z.object({
     .refine((name) => !name.includes('/'), "may not contain '/'")
     .nullish(),
   uid: text,
+  resourceVersion: text,
   creationTimestamp: z
     .string()
     .refine((time) => !Number.isNaN(Date.parse(time)), 'must be an RFC 3339 time')
@@ -86,8 +87,15 @@ const weightedService = z.object({
     .nullish(),
 });
 
+// Others write here too: what they get wrong must not cost the Route.
+const routeStatus = z
+  .object({ ingress: z.array(z.record(z.string(), z.unknown())).nullish() })
+  .nullish()
+  .catch(null);
+
 const routeWire = z.object({
   metadata,
+  status: routeStatus,
   spec: z.object({
     host: text,
     subdomain: text,
@@ -108,6 +116,12 @@ const routeWire = z.object({
       })
       .nullish(),
   }),
+});
+
+const faultyRouteWire = z.object({
+  metadata,
+  status: routeStatus,
+  spec: z.object({ host: text }).nullish().catch(null),
 });
 
 const serviceWire = z.object({
@@ -151,13 +165,34 @@ const namespaceWire = z.object({ metadata });
 
 type Wire<Schema extends z.ZodType> = z.output<Schema>;
 
-function routeOf({ metadata, spec }: Wire<typeof routeWire>): RouteManifest {
+function routeOf({ metadata, spec, status }: Wire<typeof routeWire>): RouteManifest {
   let to = weightedServiceOf(spec.to);
   const alternates = new Map<string, WeightedService>();
   for (const alternate of present(spec.alternateBackends)) {
     if (alternate.name === to.name) to = weightedServiceOf(alternate);
     else alternates.set(alternate.name, weightedServiceOf(alternate));
   }
+  return {
+    ...routeIdentity(metadata, status),
+    host: spec.host ?? '',
+    subdomain: spec.subdomain ?? '',
+    path: spec.path ?? '',
+    to,
+    alternateBackends: [...alternates.values()],
+    targetPort: String(spec.port?.targetPort ?? ''),
+    wildcardPolicy: spec.wildcardPolicy || 'None',
+    tls: spec.tls == null ? null : tlsOf(spec.tls),
+    fault: '',
+  };
+}
+
+function routeIdentity(
+  metadata: Wire<typeof routeWire>['metadata'],
+  status: Wire<typeof routeStatus>,
+): Pick<
+  RouteManifest,
+  'kind' | 'namespace' | 'name' | 'uid' | 'createdMs' | 'generation' | 'labels' | 'annotations' | 'status'
+> {
   return {
     kind: 'Route',
     namespace: metadata.namespace || 'default',
@@ -167,14 +202,29 @@ function routeOf({ metadata, spec }: Wire<typeof routeWire>): RouteManifest {
     generation: metadata.generation ?? 0,
     labels: withoutNulls(metadata.labels),
     annotations: withoutNulls(metadata.annotations),
-    host: spec.host ?? '',
-    subdomain: spec.subdomain ?? '',
-    path: spec.path ?? '',
-    to,
-    alternateBackends: [...alternates.values()],
-    targetPort: String(spec.port?.targetPort ?? ''),
-    wildcardPolicy: spec.wildcardPolicy || 'None',
-    tls: spec.tls == null ? null : tlsOf(spec.tls),
+    status: { resourceVersion: metadata.resourceVersion ?? '', ingress: status?.ingress ?? [] },
+  };
+}
+
+/**
+ * A Route that cannot be read, with what can: its identity and host, so that its owner can be told of the fault in its status
+ * .Null where it is not even known which Route it is.
+ */
+export function decodeFaultyRoute(value: unknown, fault: string): RouteManifest | null {
+  const parsed = faultyRouteWire.safeParse(value);
+  if (!parsed.success) return null;
+  const { metadata, spec, status } = parsed.data;
+  return {
+    ...routeIdentity(metadata, status),
+    host: spec?.host ?? '',
+    subdomain: '',
+    path: '',
+    to: { name: '', weight: 0 },
+    alternateBackends: [],
+    targetPort: '',
+    wildcardPolicy: 'None',
+    tls: null,
+    fault,
   };
 }
 
@@ -296,6 +346,8 @@ const decoders: ReadonlyMap<string, (value: object) => Decoded> = new Map([
   ['discovery.k8s.io/v1/EndpointSlice', decoder('EndpointSlice', sliceWire, sliceOf)],
   ['v1/Secret', decoder('Secret', secretWire, secretOf)],
   ['v1/Namespace', decoder('Namespace', namespaceWire, namespaceOf)],
+  // OpenShift's view of the namespaces that one may see.
+  ['project.openshift.io/v1/Project', decoder('Namespace', namespaceWire, namespaceOf)],
 ]);
 
 function decoder<Schema extends z.ZodType>(

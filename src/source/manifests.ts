@@ -21,6 +21,12 @@ export type RouteTls = {
   readonly externalCertificate: string;
 };
 
+/** One entry of `status.ingress`, as it was read: what other routers wrote must go back as it came. */
+export type IngressEntry = Readonly<Record<string, unknown>>;
+
+/** What a Route's status held at a version of it (Route semantics 1.5). */
+export type RouteStatus = { readonly resourceVersion: string; readonly ingress: readonly IngressEntry[] };
+
 /** A Route, with the defaults of the API in place. Absent strings are empty. */
 export type RouteManifest = {
   readonly kind: 'Route';
@@ -43,6 +49,9 @@ export type RouteManifest = {
   /** `None` where empty or absent; otherwise as given. */
   readonly wildcardPolicy: string;
   readonly tls: RouteTls | null;
+  /** Why the rest of it cannot be read, as a field error; empty for every sound Route. */
+  readonly fault: string;
+  readonly status: RouteStatus;
 };
 
 /** One port of a Service. `targetPort` is a number or a name; the port's own number where absent. */
@@ -102,6 +111,18 @@ export type SecretManifest = {
   readonly data: Readonly<Record<string, string>>;
 };
 
+/** A Secret that cannot be had, and why. What the API server said of it may be shown to the Route's owner. */
+export type SecretFault = {
+  readonly kind: 'SecretFault';
+  readonly namespace: string;
+  readonly name: string;
+  /** What the router's service account may not do with it: some of `get`, `watch` and `list`. */
+  readonly denied: readonly string[];
+  /** `absent`: there is no such Secret. `unreadable`: the API server refused or failed, as `message` says. */
+  readonly read: 'absent' | 'unreadable' | 'not-tried';
+  readonly message: string;
+};
+
 /** A Namespace: its labels say whether its Routes are in the shard. */
 export type NamespaceManifest = {
   readonly kind: 'Namespace';
@@ -110,11 +131,25 @@ export type NamespaceManifest = {
 };
 
 /** Every object that the router reads. */
-export type Manifest = RouteManifest | ServiceManifest | EndpointSliceManifest | SecretManifest | NamespaceManifest;
+export type Manifest =
+  | RouteManifest
+  | ServiceManifest
+  | EndpointSliceManifest
+  | SecretManifest
+  | SecretFault
+  | NamespaceManifest;
+
+/** A difference in what a source tells: the newest manifest of an object, or undefined once nothing provides it. */
+export type ManifestEvent = { readonly key: ManifestKey; readonly manifest: Manifest | undefined };
 
 /** The key of an object: the same for every version of it. */
 export function manifestKey(manifest: Manifest): ManifestKey {
-  return manifest.kind === 'Namespace'
-    ? (`Namespace/${manifest.name}` as ManifestKey)
-    : (`${manifest.kind}/${manifest.namespace}/${manifest.name}` as ManifestKey);
+  switch (manifest.kind) {
+    case 'Namespace':
+      return `Namespace/${manifest.name}` as ManifestKey;
+    case 'SecretFault':
+      return `Secret/${manifest.namespace}/${manifest.name}` as ManifestKey;
+    default:
+      return `${manifest.kind}/${manifest.namespace}/${manifest.name}` as ManifestKey;
+  }
 }

@@ -92,6 +92,32 @@ export const metricDefinitions = {
     help: 'From a change seen by the controller to the ack of the last worker.',
     labels: [],
   },
+  headgate_source_synced: {
+    kind: 'gauge',
+    help: 'Whether a kind of object has been read as a whole: 1 or 0.',
+    labels: ['kind'],
+  },
+  headgate_source_age_seconds: {
+    kind: 'gauge',
+    help: 'Time since the API server was last heard of a kind of object; it says something every minute.',
+    labels: ['kind'],
+  },
+  headgate_source_problems_total: {
+    kind: 'counter',
+    help: 'Objects that could not be used, and failures of the source.',
+    labels: [],
+  },
+  headgate_status_writes_total: {
+    kind: 'counter',
+    help: 'Writes of the status of Routes, by result; removed: our entry taken out of a Route that is not ours.',
+    labels: ['result'],
+  },
+  headgate_status_pending: { kind: 'gauge', help: 'Routes whose status is still to be written.', labels: [] },
+  headgate_route_events_total: {
+    kind: 'counter',
+    help: 'Events on Routes, by result; dropped: there were too many.',
+    labels: ['result'],
+  },
   headgate_workers: {
     kind: 'gauge',
     help: 'Workers that run, and workers that serve the newest table.',

@@ -39,6 +39,20 @@ test('the defaults', () => {
   expect(configOf([])).toEqual({
     source: 'files',
     manifests,
+    kubeconfig: '',
+    apiServer: '',
+    namespace: '',
+    serviceAccount: '',
+    watchInactivityMs: 90_000,
+    name: 'public',
+    routerName: 'public',
+    canonicalHostname: '',
+    routeLabels: [],
+    routeFields: [],
+    namespaceLabels: [],
+    projectLabels: null,
+    shardCount: 1,
+    shardIndex: 0,
     httpPort: 8080,
     httpsPort: 8443,
     publicHttpPort: 80,
@@ -52,6 +66,16 @@ test('the defaults', () => {
     defaultDestinationCaPath: '',
     requireDestinationCa: false,
     routerDomain: '',
+    hostTemplate: '',
+    overrideHosts: false,
+    overrideDomains: [],
+    deniedDomains: [],
+    allowedDomains: [],
+    extendedValidation: true,
+    externalCertificates: true,
+    updateStatus: true,
+    statusRate: 50,
+    forceSweep: false,
     allowWildcardRoutes: false,
     disableNamespaceOwnershipCheck: false,
     allowLoopbackEndpoints: false,
@@ -88,12 +112,36 @@ test('a Config is frozen and survives JSON', () => {
 });
 
 test('the types of the Config follow the table', () => {
-  expectTypeOf<Config['source']>().toEqualTypeOf<'files'>();
+  expectTypeOf<Config['source']>().toEqualTypeOf<'kubernetes' | 'files'>();
   expectTypeOf<Config['httpPort']>().toEqualTypeOf<number>();
   expectTypeOf<Config['tunnelTimeoutMs']>().toEqualTypeOf<number>();
   expectTypeOf<Config['forwardedHeaders']>().toEqualTypeOf<'append' | 'replace' | 'if-none' | 'never'>();
   expectTypeOf<Config['bindAddress']>().toEqualTypeOf<string>();
   expectTypeOf<Config['maxHeadBytes']>().toEqualTypeOf<number>();
+});
+
+test('lists, selectors and names of shards', () => {
+  const env = {
+    ROUTE_LABELS: 'type=sharded,tier in (b, a),!old',
+    ROUTE_FIELDS: 'metadata.namespace!=kube-system',
+    ROUTER_DENIED_DOMAINS: ' a.test, ,b.test',
+    ROUTER_SUBDOMAIN: '${name}-${namespace}.apps.test',
+    HEADGATE_SHARD_COUNT: '4',
+    HOSTNAME: 'router-3',
+  };
+  expect(configOf(['--project-labels', '*'], env)).toMatchObject({
+    routeLabels: [
+      { key: 'type', operator: 'in', values: ['sharded'] },
+      { key: 'tier', operator: 'in', values: ['a', 'b'] },
+      { key: 'old', operator: 'absent', values: [] },
+    ],
+    routeFields: [{ field: 'metadata.namespace', equal: false, value: 'kube-system' }],
+    projectLabels: [],
+    deniedDomains: ['a.test', 'b.test'],
+    hostTemplate: '${name}-${namespace}.apps.test',
+    shardIndex: 3,
+    routerName: 'public-3',
+  });
 });
 
 const precedence: readonly (readonly [title: string, args: string[], env: Environment, httpPort: number])[] = [
@@ -224,6 +272,61 @@ const problems: readonly (readonly [title: string, args: string[], env: Environm
     ['--buffer-size less --max-rewrite-size: 32768 - 30000 leaves less than 4096 bytes for a head'],
   ],
   ['just enough for a head', ['--max-rewrite-size', '28672'], {}, []],
+  [
+    'two ways to choose namespaces',
+    ['--namespace=a', '--namespace-labels=b'],
+    { PROJECT_LABELS: '*' },
+    [
+      'PROJECT_LABELS and --namespace: only one of them may be used',
+      '--namespace-labels and PROJECT_LABELS: only one of them may be used',
+      '--namespace-labels and --namespace: only one of them may be used',
+    ],
+  ],
+  [
+    'overrides without a template',
+    ['--override-hostname'],
+    { ROUTER_OVERRIDE_DOMAINS: 'a.test' },
+    ['--override-hostname: requires --hostname-template', 'ROUTER_OVERRIDE_DOMAINS: requires --hostname-template'],
+  ],
+  [
+    'an unknown variable in the template',
+    ['--hostname-template=${host}.test'],
+    {},
+    ['--hostname-template: "${host}.test" is not a host in which name and namespace are the only variables'],
+  ],
+  [
+    'an address as canonical name',
+    [],
+    { ROUTER_CANONICAL_HOSTNAME: '10.0.0.1' },
+    ['ROUTER_CANONICAL_HOSTNAME: "10.0.0.1" is an IP address, not a host name'],
+  ],
+  [
+    'a broken label selector',
+    ['--labels=a in b'],
+    { ROUTE_FIELDS: 'spec.tls=x' },
+    [
+      '--labels: "a in b" has no ( behind in or notin',
+      'ROUTE_FIELDS: "spec.tls=x" names the field spec.tls; known are metadata.name, metadata.namespace, spec.host, spec.path, spec.to.name',
+    ],
+  ],
+  [
+    'a shard that nobody numbers',
+    ['--shard-count=2'],
+    {},
+    ['--shard-index: is required with --shard-count 2, as neither POD_NAME nor HOSTNAME ends with a number'],
+  ],
+  [
+    'a shard beyond the last',
+    ['--shard-count=2'],
+    { POD_NAME: 'router-2' },
+    ['--shard-index: 2 is not below --shard-count (2)'],
+  ],
+  [
+    'a service account without namespace',
+    ['--service-account=router'],
+    {},
+    ['--service-account: "router" is not a service account (namespace/name)'],
+  ],
 ];
 
 test.each(problems)('problems: %s', (_title, args, env, expected) => {
@@ -231,11 +334,19 @@ test.each(problems)('problems: %s', (_title, args, env, expected) => {
 });
 
 describe('the source', () => {
-  test('is required', () => {
+  test('is the cluster that the router runs in', () => {
+    expect(loadConfig([], { KUBERNETES_SERVICE_HOST: '10.0.0.1' })).toMatchObject({ config: { source: 'kubernetes' } });
     expect(loadConfig([], {})).toEqual({
       kind: 'problems',
-      problems: ['--source: is required (or HEADGATE_SOURCE)'],
+      problems: [
+        '--source kubernetes: there is no cluster here, as this is no pod; name a kubeconfig with --config (or KUBECONFIG), ' +
+          'or serve a folder of manifests with --source files --manifests DIR',
+      ],
     });
+  });
+
+  test('may be a cluster that a kubeconfig names', () => {
+    expect(loadConfig(['--config', certificate], {})).toMatchObject({ config: { kubeconfig: certificate } });
   });
 
   test('files needs manifests', () => {
@@ -301,7 +412,7 @@ test('everything that is wrong is told at once, in the order of the table, stray
     problems: [
       '--frobnicate: unknown flag',
       'argument 5 is not a flag',
-      'HEADGATE_SOURCE: "kube" is not one of files',
+      'HEADGATE_SOURCE: "kube" is not one of kubernetes, files',
       '--http-port: "abc" is not a port (0 to 65535)',
       'ROUTER_SERVICE_HTTPS_PORT: "70000" is not a port (0 to 65535)',
       'STATS_PORT: "x" is not a port (0 to 65535)',

@@ -5,7 +5,14 @@ import type { Claim } from '../../src/controller/host-claims.ts';
 import { makeAuthority, makeCertificate } from '../support/certificates.ts';
 import { aRoute, aSecret, type RouteBuilder } from '../support/manifests.ts';
 
-const settings: AdmissionSettings = { allowWildcardRoutes: false, requireDestinationCa: false };
+const settings: AdmissionSettings = {
+  allowWildcardRoutes: false,
+  requireDestinationCa: false,
+  deniedDomains: [],
+  allowedDomains: [],
+  extendedValidation: true,
+  externalCertificates: true,
+};
 const wildcards: AdmissionSettings = { ...settings, allowWildcardRoutes: true };
 
 const invalidHost = (host: string, ...rules: string[]): string =>

@@ -15,6 +15,10 @@ import { aRoute, aSecret, aService, aSlice, putAll, type RouteBuilder, removeAll
 const defaults: ReconcilerSettings = {
   allowWildcardRoutes: false,
   requireDestinationCa: false,
+  deniedDomains: [],
+  allowedDomains: [],
+  extendedValidation: true,
+  externalCertificates: true,
   disableNamespaceOwnershipCheck: false,
   allowLoopbackEndpoints: false,
   forwardedHeaders: 'append',

@@ -5,7 +5,8 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Folder, type FolderOptions, type FolderProblem, type ManifestEvent } from '../../src/source/files/folder.ts';
+import { Folder, type FolderOptions, type FolderProblem } from '../../src/source/files/folder.ts';
+import type { ManifestEvent } from '../../src/source/manifests.ts';
 
 /** A Folder on a directory of its own, with all that it told and the state that this adds up to. */
 class Watched implements AsyncDisposable {

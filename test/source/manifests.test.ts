@@ -52,6 +52,8 @@ describe('a Route', () => {
       targetPort: '',
       wildcardPolicy: 'None',
       tls: null,
+      fault: '',
+      status: { resourceVersion: '', ingress: [] },
     } satisfies RouteManifest);
   });
 
@@ -108,6 +110,8 @@ describe('a Route', () => {
         insecurePolicy: 'Redirect',
         externalCertificate: '',
       },
+      fault: '',
+      status: { resourceVersion: '', ingress: [] },
     } satisfies RouteManifest);
   });
 

@@ -36,6 +36,8 @@ export function aRoute(key: string): RouteBuilder {
     targetPort: '',
     wildcardPolicy: 'None',
     tls: null,
+    fault: '',
+    status: { resourceVersion: '', ingress: [] },
   });
 }
 

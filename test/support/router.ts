@@ -1,6 +1,6 @@
 // The real command with its real processes, for tests: a folder of manifests, free ports, everything gone at the end.
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -13,12 +13,22 @@ export type LogLine = Readonly<Record<string, unknown>> & { readonly msg?: strin
 /** How a process ended. */
 export type Exit = { readonly code: number | null; readonly signal: NodeJS.Signals | null };
 
+/** What is started, and how. */
+export type Program = {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly options: Pick<SpawnOptions, 'cwd' | 'env' | 'uid' | 'gid'>;
+};
+
+const fromSource: Program = { command: process.execPath, args: [main], options: { env: process.env } };
+
 /** Runs a command of ours to its end. */
 export async function runCommand(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  { command, args: first, options }: Program = fromSource,
 ): Promise<Exit & { readonly stdout: string; readonly stderr: string }> {
-  const child = spawn(process.execPath, [main, ...args], { env: { ...process.env, ...env } });
+  const child = spawn(command, [...first, ...args], { ...options, env: { ...options.env, ...env }, stdio: 'pipe' });
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -33,9 +43,16 @@ export async function runCommand(
   return { code, signal, stdout, stderr };
 }
 
+/** Where a router gets its objects from, as arguments. */
+export type RouterSource = { readonly sourceArgs: readonly string[] };
+
 /** A folder of manifests that goes with the test. */
-export class ManifestFolder implements Disposable {
+export class ManifestFolder implements Disposable, RouterSource {
   readonly path: string = mkdtempSync(join(tmpdir(), 'headgate-test-'));
+
+  get sourceArgs(): readonly string[] {
+    return ['--source', 'files', '--manifests', this.path];
+  }
 
   write(name: string, text: string): void {
     writeFileSync(join(this.path, name), text);
@@ -57,12 +74,18 @@ export class RunningRouter implements AsyncDisposable {
   readonly #child: ChildProcess;
   readonly #listeners: Set<(line: LogLine) => void> = new Set();
 
-  private constructor(folder: ManifestFolder, args: readonly string[], env: Readonly<Record<string, string>>) {
-    const base = ['serve', '--source', 'files', '--manifests', folder.path, '--bind', '127.0.0.1'];
+  private constructor(
+    source: RouterSource,
+    args: readonly string[],
+    env: Readonly<Record<string, string>>,
+    { command, args: first, options }: Program,
+  ) {
+    const base = ['serve', ...source.sourceArgs, '--bind', '127.0.0.1'];
     const ports = ['--http-port', '0', '--https-port', '0', '--admin-port', '0'];
     const tests = ['--allow-loopback-endpoints', '--shutdown-delay', '0'];
-    const child = spawn(process.execPath, [main, ...base, ...ports, ...tests, ...args], {
-      env: { ...process.env, ...env },
+    const child = spawn(command, [...first, ...base, ...ports, ...tests, ...args], {
+      ...options,
+      env: { ...options.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child = child;
@@ -82,11 +105,12 @@ export class RunningRouter implements AsyncDisposable {
 
   /** Starts a router and waits until it says that it is ready. */
   static async start(
-    folder: ManifestFolder,
+    source: RouterSource,
     args: readonly string[] = [],
     env: Readonly<Record<string, string>> = {},
+    program: Program = fromSource,
   ): Promise<RunningRouter> {
-    const router = new RunningRouter(folder, args, env);
+    const router = new RunningRouter(source, args, env, program);
     const ready = await Promise.race([
       router.line((line) => line.msg === 'ready'),
       router.exited.then((exit) => {

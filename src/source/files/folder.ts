@@ -5,12 +5,10 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { decodeManifest } from '../decode-manifest.ts';
-import { type Manifest, type ManifestKey, manifestKey } from '../manifests.ts';
+import { type Manifest, type ManifestEvent, type ManifestKey, manifestKey } from '../manifests.ts';
 import { contentOf, type DocumentText, documentsOf } from './documents.ts';
-import { Inventory, type ManifestEvent } from './inventory.ts';
+import { Inventory } from './inventory.ts';
 import { codeOf, isAbsent, type Stamp, type Survey, stampOf, Tree } from './tree.ts';
-
-export type { ManifestEvent };
 
 /** Something in the folder that cannot be taken. Line 1 is the file's first; 0 means the whole file or directory. */
 export type FolderProblem = { readonly file: string; readonly line: number; readonly reason: string };

@@ -2,10 +2,7 @@
 // out. It never forgets an object by itself: what a reading no longer holds is kept until the caller releases it.
 
 import { isDeepStrictEqual } from 'node:util';
-import type { Manifest, ManifestKey } from '../manifests.ts';
-
-/** An object that came, changed, or (undefined) went. */
-export type ManifestEvent = { readonly key: ManifestKey; readonly manifest: Manifest | undefined };
+import type { Manifest, ManifestEvent, ManifestKey } from '../manifests.ts';
 
 /** An object that another place already defines. Line 1 is the file's first. */
 export type Duplicate = { readonly file: string; readonly line: number; readonly reason: string };

@@ -1,0 +1,282 @@
+// Tells the owners of Routes: writes the Verdicts into status, once they are in force, and takes our entry out of Routes that
+// have left. Compares before it writes; several replicas agree because each of them finds the entry right that another wrote.
+
+import type { RouteApi } from '../source/kube/route-api.ts';
+import type { IngressEntry, RouteManifest, RouteStatus } from '../source/manifests.ts';
+import type { RouteKey } from '../table/entries.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import { type DesiredEntry, desiredEntry, entryOf, type RouterIdentity, says, withEntry } from './ingress-entry.ts';
+import type { KnownVerdict } from './reconciler.ts';
+import { TokenBucket } from './token-bucket.ts';
+
+/** The settings that the writer reads. */
+export type StatusSettings = RouterIdentity & { readonly statusRate: number };
+
+/** What the writer asks of the rest, always as it is now. */
+export type StatusSubject = {
+  readonly routeOf: (key: RouteKey) => RouteManifest | undefined;
+  readonly statusOf: (key: RouteKey) => RouteStatus | undefined;
+  readonly verdictOf: (key: RouteKey) => KnownVerdict | undefined;
+};
+
+/** What is left to do for one Route, and not before when. */
+type Task = { readonly kind: 'write' | 'leave'; readonly dueMs: number; readonly failures: number };
+
+const writesAtOnce = 8;
+/** An entry of ours that another changes so soon after we wrote it is left alone for as long. */
+const contentionMs = 180_000;
+/** With more Routes in dispute than this, nothing is written for twice that time. */
+const maxContended = 5;
+/** How long a replica waits for another that was faster before: from the first to the last time. */
+const firstPatienceMs = 50;
+const lastPatienceMs = 5_000;
+const firstRetryMs = 1_000;
+const lastRetryMs = 60_000;
+/** Events beyond this rate are dropped: status says the same. */
+const eventsPerSecond = 5;
+const eventBurst = 50;
+
+export class StatusWriter {
+  readonly #api: RouteApi;
+  readonly #settings: StatusSettings;
+  readonly #subject: StatusSubject;
+  readonly #log: Log;
+  readonly #metrics: Metrics;
+  /** Verdicts that are in force, and may be told. */
+  readonly #inForce: Map<RouteKey, KnownVerdict> = new Map();
+  /** What concerns a change goes first, then what has left; what was found at start comes when there is time. */
+  readonly #urgent: Map<RouteKey, Task> = new Map();
+  readonly #leaving: Map<RouteKey, Task> = new Map();
+  readonly #backlog: Map<RouteKey, Task> = new Map();
+  readonly #running: Set<RouteKey> = new Set();
+  readonly #wroteMs: Map<RouteKey, number> = new Map();
+  readonly #contendedUntilMs: Map<RouteKey, number> = new Map();
+  readonly #writes: TokenBucket;
+  readonly #events: TokenBucket = new TokenBucket(eventsPerSecond, eventBurst);
+  #suspendedUntilMs = 0;
+  #patienceMs = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #isClosed = false;
+
+  constructor(api: RouteApi, settings: StatusSettings, subject: StatusSubject, log: Log, metrics: Metrics) {
+    this.#api = api;
+    this.#settings = settings;
+    this.#subject = subject;
+    this.#log = log;
+    this.#metrics = metrics;
+    this.#writes = new TokenBucket(settings.statusRate, settings.statusRate);
+    const queues = [this.#urgent, this.#leaving, this.#backlog, this.#running];
+    metrics.observe('headgate_status_pending', () => queues.reduce((sum, { size }) => sum + size, 0));
+  }
+
+  /** Every worker serves what the verdict on this Route says. `isFirst`: it was there at start, and can wait. */
+  inForce(key: RouteKey, isFirst: boolean): void {
+    const known = this.#subject.verdictOf(key);
+    if (known === undefined) return;
+    this.#inForce.set(key, known);
+    this.#check(key, isFirst);
+  }
+
+  /** The Route was seen anew: its status may have changed. `before` is what its status held until now. */
+  seen(key: RouteKey, before: RouteStatus | undefined): void {
+    const desired = this.#desired(key);
+    if (desired === undefined) return;
+    const { routerName } = this.#settings;
+    const wasRight = before !== undefined && says(entryOf(before.ingress, routerName), desired);
+    const entry = entryOf(this.#subject.statusOf(key)?.ingress ?? [], routerName);
+    if (wasRight && entry !== undefined && !says(entry, desired)) this.#contested(key);
+    this.#check(key, false);
+  }
+
+  /** The Route is not ours any more, or gone: our entry must not stay behind. */
+  left(key: RouteKey): void {
+    this.#inForce.delete(key);
+    this.#wroteMs.delete(key);
+    this.#contendedUntilMs.delete(key);
+    this.#urgent.delete(key);
+    this.#backlog.delete(key);
+    this.#plan(this.#leaving, key, { kind: 'leave', dueMs: 0, failures: 0 });
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+  }
+
+  #desired(key: RouteKey): DesiredEntry | undefined {
+    const known = this.#inForce.get(key);
+    const route = this.#subject.routeOf(key);
+    // A newer generation has its own verdict coming.
+    if (known === undefined || route === undefined || known.generation !== route.generation) return undefined;
+    return desiredEntry(route, known.verdict, known.generation, this.#settings);
+  }
+
+  /** Plans a write if the entry is not right, and drops the plan if it is. */
+  #check(key: RouteKey, isFirst: boolean): void {
+    const desired = this.#desired(key);
+    if (desired === undefined) return;
+    if (this.#isRight(key, desired)) {
+      const wasPlanned = this.#urgent.delete(key) || this.#backlog.delete(key);
+      // Another replica was faster; it will be the next time, too.
+      if (wasPlanned && !this.#running.has(key)) this.#bePatient();
+      return;
+    }
+    if (this.#urgent.get(key)?.kind === 'write') return;
+    const dueMs = Math.max(performance.now() + this.#patienceMs * Math.random(), this.#silentUntilMs(key));
+    this.#plan(isFirst ? this.#backlog : this.#urgent, key, { kind: 'write', dueMs, failures: 0 });
+  }
+
+  #isRight(key: RouteKey, desired: DesiredEntry): boolean {
+    return says(entryOf(this.#subject.statusOf(key)?.ingress ?? [], desired.routerName), desired);
+  }
+
+  #bePatient(): void {
+    this.#patienceMs = Math.min(lastPatienceMs, Math.max(firstPatienceMs, this.#patienceMs * 2));
+  }
+
+  /** Somebody else changed our entry. Once it is put right; again, soon after, means that we would go on for ever. */
+  #contested(key: RouteKey): void {
+    const nowMs = performance.now();
+    if (nowMs - (this.#wroteMs.get(key) ?? Number.NEGATIVE_INFINITY) > contentionMs) return;
+    this.#contendedUntilMs.set(key, nowMs + contentionMs);
+    let contended = 0;
+    for (const [other, untilMs] of this.#contendedUntilMs) {
+      if (untilMs > nowMs) contended++;
+      else this.#contendedUntilMs.delete(other);
+    }
+    this.#log.warn(
+      { route: key, routerName: this.#settings.routerName },
+      'another router writes status under the same name and disagrees; leaving this route alone for a while',
+    );
+    if (contended <= maxContended || this.#suspendedUntilMs > nowMs) return;
+    this.#suspendedUntilMs = nowMs + 2 * contentionMs;
+    this.#log.error(
+      { routes: contended, routerName: this.#settings.routerName },
+      'another router with the same name and other settings is running; give each its own ROUTER_SERVICE_NAME. No status is written for a while',
+    );
+  }
+
+  /** Until when nothing may be written for a Route. An entry that is not there yet may always be written. */
+  #silentUntilMs(key: RouteKey): number {
+    if (entryOf(this.#subject.statusOf(key)?.ingress ?? [], this.#settings.routerName) === undefined) return 0;
+    return Math.max(this.#suspendedUntilMs, this.#contendedUntilMs.get(key) ?? 0);
+  }
+
+  #plan(queue: Map<RouteKey, Task>, key: RouteKey, task: Task): void {
+    queue.set(key, task);
+    this.#wake(0);
+  }
+
+  #wake(inMs: number): void {
+    if (this.#isClosed) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#pump(), inMs);
+  }
+
+  /** Starts what is due, as far as rate and concurrency allow. */
+  #pump(): void {
+    const nowMs = performance.now();
+    let nextMs = Number.POSITIVE_INFINITY;
+    for (const queue of [this.#urgent, this.#leaving, this.#backlog]) {
+      for (const [key, task] of queue) {
+        if (this.#running.size >= writesAtOnce) return;
+        if (this.#running.has(key)) continue;
+        if (task.dueMs > nowMs) {
+          nextMs = Math.min(nextMs, task.dueMs);
+          continue;
+        }
+        const waitMs = this.#writes.take(nowMs);
+        if (waitMs > 0) {
+          this.#wake(waitMs);
+          return;
+        }
+        queue.delete(key);
+        this.#running.add(key);
+        void this.#carryOut(key, task).finally(() => {
+          this.#running.delete(key);
+          this.#wake(0);
+        });
+      }
+    }
+    if (nextMs < Number.POSITIVE_INFINITY) this.#wake(Math.ceil(nextMs - nowMs));
+  }
+
+  async #carryOut(key: RouteKey, task: Task): Promise<void> {
+    try {
+      if (task.kind === 'write') await this.#write(key);
+      else await this.#leave(key);
+    } catch (error) {
+      this.#count('failed');
+      const reason = error instanceof Error ? error.message : String(error);
+      const retryAfterMs = error instanceof Error && 'retryAfterMs' in error ? Number(error.retryAfterMs) : 0;
+      const stepMs = Math.min(lastRetryMs, firstRetryMs * 2 ** task.failures) * (0.5 + Math.random() / 2);
+      const dueMs = performance.now() + Math.max(stepMs, retryAfterMs);
+      if (task.failures === 0) this.#log.warn({ route: key, reason }, 'status cannot be written, trying again');
+      // Nobody is asked while it does not want to be.
+      if (retryAfterMs > 0) this.#writes.pause(dueMs);
+      const queue = task.kind === 'write' ? this.#urgent : this.#leaving;
+      if (!queue.has(key)) this.#plan(queue, key, { ...task, dueMs, failures: task.failures + 1 });
+    }
+  }
+
+  async #write(key: RouteKey): Promise<void> {
+    const desired = this.#desired(key);
+    const route = this.#subject.routeOf(key);
+    const status = this.#subject.statusOf(key);
+    const known = this.#inForce.get(key);
+    if (desired === undefined || route === undefined || status === undefined || known === undefined) return;
+    if (this.#isRight(key, desired) || this.#silentUntilMs(key) > performance.now()) return this.#check(key, false);
+    const ingress = withEntry(status.ingress, desired, now());
+    const result = await this.#api.writeIngress({ ...route, status }, ingress);
+    this.#count(result.kind);
+    if (result.kind === 'conflict') {
+      // The watch will bring the newer version, and with it the question anew.
+      this.#bePatient();
+      return;
+    }
+    if (result.kind === 'gone') return;
+    this.#patienceMs = 0;
+    this.#wroteMs.set(key, performance.now());
+    await this.#tell({ ...route, status }, known);
+  }
+
+  async #leave(key: RouteKey): Promise<void> {
+    const { routerName } = this.#settings;
+    const slash = key.indexOf('/');
+    const route = await this.#api.read(key.slice(0, slash), key.slice(slash + 1));
+    // Gone, or back again, or never told of.
+    if (route === null || this.#subject.routeOf(key) !== undefined) return;
+    const others: readonly IngressEntry[] = route.status.ingress.filter((entry) => entry['routerName'] !== routerName);
+    if (others.length === route.status.ingress.length) return;
+    const result = await this.#api.writeIngress(route, others);
+    this.#count(result.kind === 'written' ? 'removed' : result.kind);
+    if (result.kind === 'conflict') throw new Error('the route changed meanwhile');
+  }
+
+  /** Tells what the owner should look at as an event, too: those are seen by who does not look at status. */
+  async #tell(route: RouteManifest, { verdict }: KnownVerdict): Promise<void> {
+    const event =
+      verdict.kind === 'rejected'
+        ? { type: 'Warning' as const, reason: verdict.reason, message: verdict.message }
+        : { type: 'Warning' as const, reason: 'RouteWarning', message: verdict.warnings.join('; ') };
+    if (event.message === '') return;
+    const count = (result: string): void => {
+      this.#metrics.series('headgate_route_events_total', result).value++;
+    };
+    if (this.#events.take(performance.now()) > 0) return count('dropped');
+    await this.#api.tell(route, event).then(
+      () => count('written'),
+      () => count('failed'),
+    );
+  }
+
+  #count(result: string): void {
+    this.#metrics.series('headgate_status_writes_total', result).value++;
+  }
+}
+
+/** Now, as Kubernetes writes times. */
+function now(): string {
+  return new Date().toISOString().replace(/\.\d+Z$/, 'Z');
+}

@@ -1,0 +1,200 @@
+// The way to the API server: authentication and TLS as client-node's KubeConfig knows them, requests by undici. Nothing
+// else in the house speaks to it.
+
+import { readFileSync } from 'node:fs';
+import { KubeConfig } from '@kubernetes/client-node';
+import { type Dispatcher, request } from 'undici';
+
+/** How the API server is reached. */
+export type ApiAccess = {
+  /** A kubeconfig file; empty for the service account of the pod. */
+  readonly kubeconfig: string;
+  /** A URL in place of the one that the kubeconfig or the pod's environment names; empty for that one. */
+  readonly apiServer: string;
+};
+
+/** Query parameters of a request; empty ones are left out. */
+export type Query = Readonly<Record<string, string>>;
+
+/** An answer of the API server that is no success, or that never came (`code` 0). */
+export class ApiError extends Error {
+  override name = 'ApiError';
+  /** The HTTP status, or that of a Status object; 0 where there was no answer. */
+  readonly code: number;
+  /** The reason of a Status object, such as `Expired`; empty where there is none. */
+  readonly reason: string;
+  /** What `Retry-After` asked for; 0 where it asked for nothing. */
+  readonly retryAfterMs: number;
+
+  constructor(code: number, reason: string, message: string, retryAfterMs: number = 0) {
+    super(message);
+    this.code = code;
+    this.reason = reason;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+const maxAnswerBytes = 256 << 20;
+const maxErrorBytes = 64 << 10;
+const answerTimeoutMs = 30_000;
+const maxRetryAfterMs = 300_000;
+
+export class ApiClient {
+  readonly #access: ApiAccess;
+  #kubeConfig: KubeConfig | null = null;
+  #dispatcher: Dispatcher | null = null;
+  readonly #closing: AbortController = new AbortController();
+
+  constructor(access: ApiAccess) {
+    this.#access = access;
+  }
+
+  /** The object at a path. Throws ApiError. */
+  async get(path: string, query: Query = {}): Promise<unknown> {
+    return await this.#exchange('GET', path, query);
+  }
+
+  async post(path: string, body: unknown): Promise<unknown> {
+    return await this.#exchange('POST', path, {}, { type: 'application/json', body });
+  }
+
+  /** Applies a merge patch (RFC 7386): lists are replaced whole. */
+  async mergePatch(path: string, body: unknown): Promise<unknown> {
+    return await this.#exchange('PATCH', path, {}, { type: 'application/merge-patch+json', body });
+  }
+
+  /** Opens a watch: what comes is the raw body. Throws ApiError where it is refused. The caller's signal ends it. */
+  async watch(path: string, query: Query, signal: AbortSignal): Promise<AsyncIterable<Buffer>> {
+    const response = await this.#send('GET', path, query, null, signal, 0);
+    return response.body;
+  }
+
+  /** Ends all requests. */
+  close(): void {
+    this.#closing.abort(new ApiError(0, '', 'closed'));
+    void this.#dispatcher?.destroy();
+  }
+
+  async #exchange(
+    method: 'GET' | 'POST' | 'PATCH',
+    path: string,
+    query: Query,
+    content: { readonly type: string; readonly body: unknown } | null = null,
+  ): Promise<unknown> {
+    const { body } = await this.#send(method, path, query, content, null, answerTimeoutMs);
+    try {
+      return JSON.parse((await bytesOf(body, maxAnswerBytes)).toString('utf8'));
+    } catch (error) {
+      throw asApiError(error, 'the answer cannot be read');
+    }
+  }
+
+  async #send(
+    method: 'GET' | 'POST' | 'PATCH',
+    path: string,
+    query: Query,
+    content: { readonly type: string; readonly body: unknown } | null,
+    signal: AbortSignal | null,
+    bodyTimeout: number,
+  ): Promise<Dispatcher.ResponseData> {
+    let response: Dispatcher.ResponseData;
+    try {
+      const { server, dispatcher, headers } = await this.#authenticated();
+      const url = new URL(path, server);
+      for (const [name, value] of Object.entries(query)) if (value !== '') url.searchParams.set(name, value);
+      response = await request(url, {
+        dispatcher,
+        method,
+        headers: {
+          accept: 'application/json',
+          'user-agent': 'headgate',
+          ...(content === null ? {} : { 'content-type': content.type }),
+          ...headers,
+        },
+        body: content === null ? null : JSON.stringify(content.body),
+        signal: signal === null ? this.#closing.signal : AbortSignal.any([this.#closing.signal, signal]),
+        headersTimeout: answerTimeoutMs,
+        bodyTimeout,
+      });
+    } catch (error) {
+      throw asApiError(error, 'the API server cannot be reached');
+    }
+    if (response.statusCode < 300) return response;
+    // Credentials may have rotated: the next request reads them again.
+    if (response.statusCode === 401) this.#kubeConfig = null;
+    throw await refusal(response);
+  }
+
+  async #authenticated(): Promise<{
+    server: string;
+    dispatcher: Dispatcher;
+    headers: Readonly<Record<string, string>>;
+  }> {
+    if (this.#kubeConfig === null) {
+      this.#kubeConfig = loadKubeConfig(this.#access);
+      this.#dispatcher = null;
+    }
+    const headers: Record<string, string> = {};
+    let offered: Dispatcher | null = null;
+    await this.#kubeConfig.applySecurityAuthentication({
+      setHeaderParam: (name: string, value: string) => {
+        headers[name.toLowerCase()] = value;
+      },
+      setDispatcher: (dispatcher: Dispatcher) => {
+        offered = dispatcher;
+      },
+      // Only these two are called; the whole request context is client-node's own affair.
+    } as unknown as Parameters<KubeConfig['applySecurityAuthentication']>[0]);
+    // A new one is offered each time; one is kept, for its open connections.
+    this.#dispatcher ??= offered;
+    const server = this.#kubeConfig.getCurrentCluster()?.server ?? '';
+    if (this.#dispatcher === null || server === '') throw new ApiError(0, '', 'the kubeconfig names no cluster');
+    return { server, dispatcher: this.#dispatcher, headers };
+  }
+}
+
+function loadKubeConfig({ kubeconfig, apiServer }: ApiAccess): KubeConfig {
+  const config = new KubeConfig();
+  if (kubeconfig === '') {
+    config.loadFromCluster();
+    // client-node says nothing of a missing file until a request fails in an odd way.
+    readFileSync(config.getCurrentCluster()?.caFile ?? '');
+  } else {
+    config.loadFromFile(kubeconfig);
+  }
+  if (apiServer !== '') {
+    const cluster = config.getCurrentCluster();
+    if (cluster !== null) config.clusters = [{ ...cluster, server: apiServer }];
+  }
+  return config;
+}
+
+async function refusal({ statusCode, headers, body }: Dispatcher.ResponseData): Promise<ApiError> {
+  const retryAfter = Number(headers['retry-after'] ?? 0);
+  const retryAfterMs = retryAfter > 0 ? Math.min(retryAfter * 1000, maxRetryAfterMs) : 0;
+  const text = await bytesOf(body, maxErrorBytes).then(String, () => '');
+  try {
+    const { reason, message } = JSON.parse(text) as { reason?: unknown; message?: unknown };
+    return new ApiError(statusCode, String(reason ?? ''), String(message ?? `HTTP ${statusCode}`), retryAfterMs);
+  } catch {
+    return new ApiError(statusCode, '', `HTTP ${statusCode}`, retryAfterMs);
+  }
+}
+
+async function bytesOf(body: AsyncIterable<Buffer>, maxBytes: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of body) {
+    length += chunk.length;
+    if (length > maxBytes) throw new ApiError(0, '', `the answer has more than ${maxBytes} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** Any failure as an ApiError, with the system's code, which says more than undici's message. */
+export function asApiError(error: unknown, what: string): ApiError {
+  if (error instanceof ApiError) return error;
+  const { code, message, cause } = error as { code?: unknown; message?: unknown; cause?: { code?: unknown } };
+  return new ApiError(0, '', `${what}: ${String(cause?.code ?? code ?? message ?? error)}`);
+}

@@ -1,0 +1,322 @@
+// One kind of object, listed once and watched from then on. It tells differences only; what it cannot see it leaves as it
+// was: nothing is ever removed because the API server failed to answer.
+
+import { setTimeout as delay } from 'node:timers/promises';
+import { decodeFaultyRoute, decodeManifest } from '../decode-manifest.ts';
+import { type Manifest, type ManifestEvent, type ManifestKey, manifestKey } from '../manifests.ts';
+import { type ApiClient, ApiError, asApiError, type Query } from './api-client.ts';
+import { Backoff } from './retry.ts';
+import { BrokenWatch, type WatchEvent, WatchLines } from './watch-lines.ts';
+
+/** A kind of the API and where its objects are. */
+export type Resource = {
+  readonly apiVersion: string;
+  readonly kind: string;
+  /** Such as `/apis/route.openshift.io/v1/routes`. */
+  readonly path: string;
+};
+
+/** What an Informer reads and whom it tells. */
+export type InformerOptions = {
+  readonly client: ApiClient;
+  readonly resource: Resource;
+  readonly labelSelector: string;
+  readonly fieldSelector: string;
+  /** A watch on which nothing comes for so long, not even a bookmark, is opened anew. The API server sends one a minute. */
+  readonly inactivityMs: number;
+  /** For what cannot be watched: how often it is listed. Null for the rest. */
+  readonly pollMs: number | null;
+  readonly onEvents: (events: readonly ManifestEvent[]) => void;
+  /** The first list is complete, and everything in it has been told. */
+  readonly onSynced: () => void;
+  /** Something cannot be read; the same is not told twice in a row. */
+  readonly onProblem: (reason: string) => void;
+  /** The API server has no such kind: the Informer has ended. Null: it may come yet. */
+  readonly onMissing: (() => void) | null;
+};
+
+/** 250 Routes with certificates are some 2 MB of JSON: 10 ms to read. */
+const pageSize = 250;
+/** A list that lacks more than half of what is known, and this many, is asked for again before it is believed. */
+const suspiciousLoss = 10;
+const secondLookMs = 1_000;
+/** The API server ends a watch by itself after so long; chosen at random, so that not all end at once. */
+const watchSeconds = { least: 300, most: 600 };
+/** A watch that ends sooner, and without an event, counts as a failure. */
+const shortWatchMs = 1_000;
+/** A list that expires between its pages as often as this is asked for in one piece. */
+const maxPagedTries = 3;
+
+export class Informer {
+  readonly #options: InformerOptions;
+  readonly #ended: AbortController = new AbortController();
+  readonly #backoff: Backoff = new Backoff();
+  /** Every object that was told, with the version that was told. */
+  readonly #told: Map<ManifestKey, string> = new Map();
+  /** From which version the next watch goes on; null: a list is needed. */
+  #version: string | null = null;
+  /** Where a watch broke last: if it breaks there again, only a list helps. */
+  #brokenAt: string | null = null;
+  #synced = false;
+  #heardMs: number = performance.now();
+  #problem = '';
+  #running: Promise<void> | null = null;
+  #fieldSelector: string;
+
+  constructor(options: InformerOptions) {
+    this.#options = options;
+    this.#fieldSelector = options.fieldSelector;
+  }
+
+  start(): void {
+    this.#running ??= this.#run();
+  }
+
+  async close(): Promise<void> {
+    this.#ended.abort();
+    await this.#running;
+  }
+
+  /** Whether there was a full list. */
+  get synced(): boolean {
+    return this.#synced;
+  }
+
+  /** Milliseconds since the API server was last heard of this kind. */
+  get silentMs(): number {
+    return performance.now() - this.#heardMs;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#ended;
+    while (!signal.aborted) {
+      try {
+        if (this.#version === null) await this.#list();
+        if (this.#options.pollMs === null) await this.#watch();
+        else await this.#pause(this.#options.pollMs);
+        this.#backoff.reset();
+      } catch (error) {
+        if (signal.aborted) return;
+        if (this.#options.onMissing !== null && !this.#synced && error instanceof ApiError && error.code === 404) {
+          this.#options.onMissing();
+          return;
+        }
+        this.#failed(error);
+        await this.#backoff.wait(error, signal);
+      }
+    }
+  }
+
+  async #pause(pollMs: number): Promise<void> {
+    await delay(pollMs, undefined, { signal: this.#ended.signal });
+    this.#version = null;
+  }
+
+  #failed(error: unknown): void {
+    const { resource } = this.#options;
+    if (error instanceof ApiError && error.code === 410) {
+      this.#version = null;
+      return;
+    }
+    if (error instanceof BrokenWatch) {
+      if (this.#brokenAt === this.#version) this.#version = null;
+      this.#brokenAt = this.#version;
+    }
+    const { code, message } = asApiError(error, 'cannot go on');
+    if (code === 400 && this.#fieldSelector !== this.#options.fieldSelector) return;
+    const help =
+      code === 404 && resource.kind === 'Route' ? ' (is the Route CRD installed? see manifests/crd.yaml)' : '';
+    this.#tell(`${resource.kind}: ${message}${help}`);
+  }
+
+  #tell(problem: string): void {
+    if (problem !== '' && problem !== this.#problem) this.#options.onProblem(problem);
+    this.#problem = problem;
+  }
+
+  /** Reads everything, tells what differs, and believes a great loss only when a second list says the same. */
+  async #list(): Promise<void> {
+    const { found, version } = await this.#pages();
+    let lost = this.#lostFrom(found);
+    if (lost.length > suspiciousLoss && lost.length > this.#told.size / 2) {
+      this.#options.onProblem(
+        `${this.#options.resource.kind}: the list lacks ${lost.length} of ${this.#told.size} objects; asking again`,
+      );
+      await delay(secondLookMs * (0.5 + Math.random() / 2), undefined, { signal: this.#ended.signal });
+      const second = await this.#pages();
+      const stillLost = new Set(this.#lostFrom(second.found));
+      lost = lost.filter((key) => stillLost.has(key));
+      this.#version = second.version;
+    } else {
+      this.#version = version;
+    }
+    for (const key of lost) this.#told.delete(key);
+    if (lost.length > 0) this.#options.onEvents(lost.map((key) => ({ key, manifest: undefined })));
+    this.#tell('');
+    if (this.#synced) return;
+    this.#synced = true;
+    this.#options.onSynced();
+  }
+
+  #lostFrom(found: ReadonlySet<ManifestKey>): ManifestKey[] {
+    return [...this.#told.keys()].filter((key) => !found.has(key));
+  }
+
+  /** All pages of one list. What is new or changed is told page by page. */
+  async #pages(): Promise<{ found: Set<ManifestKey>; version: string }> {
+    for (let tries = 1; ; tries++) {
+      const found = new Set<ManifestKey>();
+      let next = '';
+      try {
+        for (;;) {
+          const page = pageOf(
+            await this.#get({ limit: tries > maxPagedTries ? '' : String(pageSize), continue: next }),
+          );
+          this.#heardMs = performance.now();
+          const events: ManifestEvent[] = [];
+          for (const item of page.items) this.#take(item, events, found);
+          if (events.length > 0) this.#options.onEvents(events);
+          next = page.next;
+          if (next === '') return { found, version: page.version };
+        }
+      } catch (error) {
+        // The pages took so long that the list they belong to is forgotten.
+        if (next !== '' && error instanceof ApiError && error.code === 410 && tries <= maxPagedTries) continue;
+        throw error;
+      }
+    }
+  }
+
+  async #get(query: Query): Promise<unknown> {
+    const { client, resource, labelSelector } = this.#options;
+    try {
+      return await client.get(resource.path, { ...query, labelSelector, fieldSelector: this.#fieldSelector });
+    } catch (error) {
+      // Not every server can select by these fields; the shard looks at them again in any case.
+      if (error instanceof ApiError && error.code === 400 && this.#fieldSelector !== '') {
+        this.#fieldSelector = '';
+        return await client.get(resource.path, { ...query, labelSelector });
+      }
+      throw error;
+    }
+  }
+
+  async #watch(): Promise<void> {
+    const { client, resource, labelSelector, inactivityMs } = this.#options;
+    const { least, most } = watchSeconds;
+    const silence = new AbortController();
+    const timer = setTimeout(() => silence.abort(new ApiError(0, '', 'the watch is silent')), inactivityMs);
+    const startedMs = performance.now();
+    let isOpen = false;
+    let events = 0;
+    try {
+      const body = await client.watch(
+        resource.path,
+        {
+          watch: '1',
+          allowWatchBookmarks: 'true',
+          resourceVersion: this.#version ?? '',
+          timeoutSeconds: String(Math.round(least + Math.random() * (most - least))),
+          labelSelector,
+          fieldSelector: this.#fieldSelector,
+        },
+        AbortSignal.any([this.#ended.signal, silence.signal]),
+      );
+      isOpen = true;
+      this.#heardMs = performance.now();
+      this.#tell('');
+      const lines = new WatchLines();
+      for await (const chunk of body) {
+        timer.refresh();
+        this.#heardMs = performance.now();
+        const batch: ManifestEvent[] = [];
+        try {
+          for (const event of lines.read(chunk)) {
+            this.#hear(event, batch);
+            events++;
+          }
+        } finally {
+          // What came before a broken line is sound.
+          if (batch.length > 0) this.#options.onEvents(batch);
+        }
+      }
+    } catch (error) {
+      // Silence on an open watch is met by a new one at once: there may be nothing to tell.
+      if (silence.signal.aborted && isOpen) return;
+      throw asWatchError(error);
+    } finally {
+      clearTimeout(timer);
+      silence.abort();
+    }
+    if (events === 0 && performance.now() - startedMs < shortWatchMs) {
+      throw new ApiError(0, '', 'the API server ends the watch at once');
+    }
+  }
+
+  #hear({ type, object }: WatchEvent, batch: ManifestEvent[]): void {
+    if (type === 'ERROR') {
+      const { code, reason, message } = object;
+      throw new ApiError(Number(code ?? 0), String(reason ?? ''), String(message ?? 'the watch failed'));
+    }
+    const { resourceVersion: version } = (object['metadata'] ?? {}) as { resourceVersion?: unknown };
+    if (type === 'ADDED' || type === 'MODIFIED') this.#take(object, batch);
+    else if (type === 'DELETED') this.#drop(object, batch);
+    if (typeof version === 'string' && version !== '') this.#version = version;
+  }
+
+  /** Takes an object as it is now. One that cannot be read costs itself alone. */
+  #take(object: unknown, batch: ManifestEvent[], found?: Set<ManifestKey>): void {
+    const { apiVersion, kind } = this.#options.resource;
+    const whole = { ...(object as object), apiVersion, kind };
+    const decoded = decodeManifest(whole);
+    let manifest: Manifest | null = null;
+    if (decoded.kind === 'manifest') {
+      manifest = decoded.manifest;
+    } else if (decoded.kind === 'invalid') {
+      manifest = kind === 'Route' ? decodeFaultyRoute(whole, decoded.reason) : null;
+      if (manifest === null) {
+        this.#options.onProblem(`${decoded.key ?? kind}: ${decoded.reason}`);
+        // Its last sound version stays in force.
+        if (decoded.key !== null) found?.add(decoded.key);
+      }
+    }
+    if (manifest === null) return;
+    const key = manifestKey(manifest);
+    const version = versionOf(object);
+    found?.add(key);
+    if (version !== '' && this.#told.get(key) === version) return;
+    this.#told.set(key, version);
+    batch.push({ key, manifest });
+  }
+
+  #drop(object: Readonly<Record<string, unknown>>, batch: ManifestEvent[]): void {
+    const { kind } = this.#options.resource;
+    const { name, namespace } = (object['metadata'] ?? {}) as { name?: unknown; namespace?: unknown };
+    const path = namespace === undefined ? String(name) : `${String(namespace)}/${String(name)}`;
+    const key = `${kind === 'Project' ? 'Namespace' : kind}/${path}` as ManifestKey;
+    if (this.#told.delete(key)) batch.push({ key, manifest: undefined });
+  }
+}
+
+function versionOf(object: unknown): string {
+  const { metadata } = object as { metadata?: { resourceVersion?: unknown } };
+  const version = metadata?.resourceVersion;
+  return typeof version === 'string' ? version : '';
+}
+
+/** One page of a list; throws where the answer is none, so that nothing is taken for gone. */
+function pageOf(answer: unknown): { items: readonly unknown[]; next: string; version: string } {
+  const { items, metadata } = (answer ?? {}) as {
+    items?: unknown;
+    metadata?: { continue?: unknown; resourceVersion?: unknown };
+  };
+  const version = metadata?.resourceVersion;
+  if (typeof version !== 'string' || (items !== null && !Array.isArray(items))) {
+    throw new ApiError(0, '', 'the answer is no list');
+  }
+  return { items: items ?? [], next: String(metadata?.continue ?? ''), version };
+}
+
+function asWatchError(error: unknown): unknown {
+  return error instanceof BrokenWatch ? error : asApiError(error, 'the watch broke off');
+}
