@@ -234,7 +234,11 @@ export class Supervisor {
     child.serving = false;
     this.#metrics.series('headgate_process_starts_total', child.name).value++;
     running.on('message', (notice) => this.#heard(child, notice as Notice));
-    running.on('error', (error) => this.#log.error({ process: child.name, reason: error.message }, 'process error'));
+    running.on('error', (error) => {
+      this.#log.error({ process: child.name, reason: error.message }, 'process error');
+      // One that could not even be started has no exit to wait for.
+      if (running.pid === undefined) this.#exited(child, null, null);
+    });
     running.on('exit', (code, signal) => this.#exited(child, code, signal));
     this.#order(child, isController ? this.#controllerStart() : this.#workerStart(child.worker));
     this.#tellProcesses();

@@ -19,10 +19,10 @@ export class NamedPod implements AsyncDisposable {
     });
   }
 
-  static async start(name: string): Promise<NamedPod> {
+  static async start(name: string, address: string = '127.0.0.1'): Promise<NamedPod> {
     const pod = new NamedPod(name);
     await new Promise<void>((listening) => {
-      pod.#server.listen(0, '127.0.0.1', listening);
+      pod.#server.listen(0, address, listening);
     });
     return pod;
   }

@@ -1,6 +1,7 @@
 // One plain request over node:http, for tests that ask what is served rather than how.
 
 import { request } from 'node:http';
+import { connect } from 'node:tls';
 
 export type Answer = {
   readonly status: number;
@@ -21,5 +22,16 @@ export function get(port: number, host: string, path = '/'): Promise<Answer> {
     })
       .on('error', failed)
       .end();
+  });
+}
+
+/** The common name of the certificate that is served for a name. */
+export function servedName(port: number, servername: string): Promise<string> {
+  return new Promise((done, failed) => {
+    const socket = connect({ port, host: '127.0.0.1', servername, rejectUnauthorized: false }, () => {
+      done(String(socket.getPeerCertificate().subject.CN));
+      socket.destroy();
+    });
+    socket.on('error', failed);
   });
 }
