@@ -40,11 +40,11 @@ export class Shard {
     return kind === 'Namespace' ? this.#putNamespace(namespace, event.manifest) : [event];
   }
 
-  /** Whether everything is ours, so that nothing can be left over in the status of others' Routes. */
+  /** Whether everything that can be seen is ours, so that nothing can be left over in the status of others' Routes. */
   get isWhole(): boolean {
-    const { namespace, routeLabels, routeFields, shardCount } = this.#settings;
+    const { routeLabels, routeFields, shardCount } = this.#settings;
     const bySelector = routeLabels.length > 0 || routeFields.length > 0 || this.#namespaceLabels !== null;
-    return !bySelector && namespace === '' && shardCount === 1;
+    return !bySelector && shardCount === 1;
   }
 
   /** Whether a Route, as the API server has it, is ours. */

@@ -7,22 +7,27 @@ import { type RouteKey, routeKey } from '../table/entries.ts';
 import { entryOf } from './ingress-entry.ts';
 
 /** What a sweep looks for. */
-export type SweepSettings = { readonly routerName: string; readonly forceSweep: boolean };
+export type SweepSettings = {
+  readonly routerName: string;
+  /** The only namespace that the router may look into; empty: all. */
+  readonly namespace: string;
+  readonly forceSweep: boolean;
+};
 
 /** `refused`: the entries are on more than half of all Routes, which looks like a wrong selector. */
 export type Sweep =
   | { readonly kind: 'found'; readonly stale: readonly RouteKey[]; readonly routes: number }
   | { readonly kind: 'refused'; readonly stale: number; readonly routes: number };
 
-/** Looks through every Route of the cluster for entries of ours that should not be there. Throws ApiError. */
+/** Looks through every Route that the router may see for entries of ours that should not be there. Throws ApiError. */
 export async function findStale(
   api: RouteApi,
   isOurs: (route: RouteManifest) => boolean,
-  { routerName, forceSweep }: SweepSettings,
+  { routerName, namespace, forceSweep }: SweepSettings,
 ): Promise<Sweep> {
   const stale: RouteKey[] = [];
   let routes = 0;
-  for await (const page of api.everyRoute('')) {
+  for await (const page of api.everyRoute(namespace)) {
     for (const route of page) {
       routes++;
       if (entryOf(route.status.ingress, routerName) === undefined || isOurs(route)) continue;
