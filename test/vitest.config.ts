@@ -11,7 +11,7 @@ const config: ViteUserConfig = defineConfig({
           // Pure code: no socket, no process, no clock.
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/feature/**', 'test/cluster/**', 'test/bench/**'],
+          exclude: ['test/feature/**', 'test/cluster/**', 'test/charts/**', 'test/bench/**'],
           pool: 'threads',
           isolate: false,
         },
@@ -21,6 +21,14 @@ const config: ViteUserConfig = defineConfig({
           // Real sockets inside one process.
           name: 'feature',
           include: ['test/feature/**/*.test.ts'],
+          pool: 'forks',
+        },
+      },
+      {
+        test: {
+          // The Helm chart as the real helm renders it.
+          name: 'charts',
+          include: ['test/charts/**/*.test.ts'],
           pool: 'forks',
         },
       },

@@ -1,6 +1,10 @@
 // Objects of the API for tests.
 
+import type { Kind } from './api-server/api-server.ts';
 import type { Anything } from './cluster.ts';
+
+/** An object of a kind that the API server of the tests stores. */
+export type KnownObject = Anything & { readonly kind: Kind };
 
 /** A Route; `spec` goes over host and to, `metadata` over name and namespace. */
 export function aRouteObject(
@@ -10,7 +14,7 @@ export function aRouteObject(
   service: string,
   spec: Readonly<Record<string, unknown>> = {},
   metadata: Readonly<Record<string, unknown>> = {},
-): Anything {
+): KnownObject {
   return {
     apiVersion: 'route.openshift.io/v1',
     kind: 'Route',
@@ -25,7 +29,7 @@ export function aRouteObject(
 }
 
 /** A Service without selector, and one EndpointSlice for it with one endpoint for each port. */
-export function aService(namespace: string, name: string, address: string, ports: readonly number[]): Anything[] {
+export function aService(namespace: string, name: string, address: string, ports: readonly number[]): KnownObject[] {
   return [
     {
       apiVersion: 'v1',
@@ -44,7 +48,7 @@ export function aSlice(
   service: string,
   addresses: readonly string[],
   port: number,
-): Anything {
+): KnownObject {
   return {
     apiVersion: 'discovery.k8s.io/v1',
     kind: 'EndpointSlice',
@@ -56,7 +60,7 @@ export function aSlice(
 }
 
 /** A Secret of type `kubernetes.io/tls`. */
-export function aTlsSecret(namespace: string, name: string, certificate: string, key: string): Anything {
+export function aTlsSecret(namespace: string, name: string, certificate: string, key: string): KnownObject {
   const base64 = (text: string): string => Buffer.from(text).toString('base64');
   return {
     apiVersion: 'v1',

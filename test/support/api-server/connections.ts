@@ -17,6 +17,7 @@ export type Call = {
 
 /** Its answer, likewise. */
 export type Reply = {
+  readonly headersSent: boolean;
   writeHead(code: number, headers: Readonly<Record<string, string | number>>): unknown;
   flushHeaders(): void;
   write(text: string, written?: () => void): boolean;
@@ -41,6 +42,8 @@ export class Connections {
     this.#server = createSecureServer({ cert: certificate, key, allowHTTP1: true, http1Options });
     this.#server.on('connection', (socket: Socket) => {
       const port = socket.remotePort ?? 0;
+      // Or the first event waits forty milliseconds for the head of the answer to be acknowledged.
+      socket.setNoDelay(true);
       this.#sockets.set(port, socket);
       socket.on('close', () => this.#sockets.delete(port));
     });

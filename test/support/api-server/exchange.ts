@@ -21,6 +21,8 @@ export class Exchange {
   /** The group of the resource, empty for the core and for what is no resource. */
   readonly group: string;
   body = '';
+  /** Nobody is there any more to be answered. */
+  isOver = false;
   /** What a fault does to this request. */
   effect: FaultEffect | null = null;
   readonly #connections: Connections;
@@ -34,6 +36,10 @@ export class Exchange {
     this.entry = logged(call, url, target);
     this.#connections = connections;
     this.#log = log;
+    reply.on('error', () => {});
+    reply.on('close', () => {
+      this.isOver = true;
+    });
     log.add(this.entry);
   }
 
@@ -66,6 +72,10 @@ export class Exchange {
   refuse(error: unknown): void {
     // Anything but a refusal is a mistake in this server, and has to show.
     const refusal = error instanceof ApiError ? error : new ApiError(500, 'InternalError', `${(error as Error).stack}`);
+    if (this.reply.headersSent) {
+      this.cut('fin');
+      throw error;
+    }
     const { code, status, text } = refusal;
     const retryAfter = status.details?.retryAfterSeconds;
     this.#end(code, Buffer.from(text ?? `${JSON.stringify(status)}\n`), {

@@ -197,7 +197,7 @@ export class ObjectStore {
         (object.metadata['creationTimestamp'] as string | undefined) ?? `${new Date().toISOString().slice(0, 19)}Z`,
       ...(type.counted ? { generation: (object.metadata['generation'] as number | undefined) ?? 1 } : {}),
     };
-    const created: KubeObject = { ...object, apiVersion, metadata };
+    const created: KubeObject = { apiVersion, ...object, metadata };
     return this.#commit(type, key, created, null);
   }
 

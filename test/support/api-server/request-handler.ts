@@ -74,8 +74,7 @@ export class RequestHandler {
   }
 
   async handle(call: Call, reply: Reply): Promise<void> {
-    reply.on('error', () => {});
-    const url = new URL(call.url ?? '/', 'https://api');
+    const url = URL.parse(call.url ?? '', 'https://api') ?? new URL('https://api');
     const target = parseTarget(url.pathname);
     const exchange = new Exchange(call, reply, url, target, this.#connections, this.#cluster.log);
     try {
@@ -173,6 +172,7 @@ export class RequestHandler {
     const options = parseWatchOptions(exchange.query, store.resourceVersion);
     const selection = this.#selection(exchange, target, type);
     await exchange.slowDown();
+    if (exchange.isOver) return;
     const watch = new Watch(type, selection, options, store, {
       write: (text, written) => void reply.write(text, written),
       end: () => void reply.end(),

@@ -127,7 +127,7 @@ export type Target = {
 
 /** Null where the path is none of a resource. */
 export function parseTarget(path: string): Target | null {
-  const parts = path.split('/').slice(1).map(decodeURIComponent);
+  const parts = partsOf(path);
   const root = parts.shift();
   if (root !== 'api' && root !== 'apis') return null;
   const group = root === 'api' ? '' : (parts.shift() ?? '');
@@ -142,4 +142,12 @@ export function parseTarget(path: string): Target | null {
   if (rest.length > 0) return null;
   // A Namespace counts as being in itself, also for who may touch it.
   return { ...base, resource, subresource, namespace: resource === 'namespaces' ? name : '', name };
+}
+
+function partsOf(path: string): string[] {
+  try {
+    return path.split('/').slice(1).map(decodeURIComponent);
+  } catch {
+    return [];
+  }
 }

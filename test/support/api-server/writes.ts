@@ -49,7 +49,12 @@ export function createObject(store: ObjectStore, request: WriteRequest): WriteAn
   // The server's own fields are the server's to fill in, whatever the client says of them.
   const { uid: _uid, creationTimestamp: _created, generation: _generation, ...metadata } = object.metadata;
   const scope = type.namespaced ? { namespace: target.namespace } : {};
-  const draft = { ...object, kind: type.kind, metadata: { ...metadata, name: chosen, ...scope } };
+  const draft = {
+    ...object,
+    apiVersion: apiVersionOf(type),
+    kind: type.kind,
+    metadata: { ...metadata, name: chosen, ...scope },
+  };
   if (type.statusSubresource) delete (draft as JsonObject)['status'];
   const created = store.create(draft as NewObject);
   if (created === null) throw alreadyExists(subjectOf(type), chosen);
