@@ -7,11 +7,12 @@ const usage = `headgate: an ingress router for Kubernetes and OpenShift Routes
 
 usage: headgate COMMAND [options]
 
-  serve      serve Routes            (headgate serve --help)
-  demo       serve demo Routes with demo backends and certificates of its own
-  explain    ask the running router what a request would get, and why
-  version    versions of the router and of its runtime
-  help       this text
+  serve         serve Routes                         (headgate serve --help)
+  demo          serve demo Routes with demo backends and certificates of its own
+  explain       ask the running router what a request would get, and why
+  clear-status  take what a router wrote out of the status of all Routes
+  version       versions of the router and of its runtime
+  help          this text
 `;
 
 const [command, ...args] = process.argv.slice(2);
@@ -31,6 +32,9 @@ switch (command) {
     break;
   case 'explain':
     process.exitCode = await (await import('./cli/explain.ts')).explainCommand(args);
+    break;
+  case 'clear-status':
+    process.exitCode = await (await import('./cli/clear-status.ts')).clearStatus(args);
     break;
   case 'version':
   case '--version':

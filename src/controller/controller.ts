@@ -188,8 +188,9 @@ export class Controller {
 
   #killStuck(): void {
     const [oldest] = this.#awaited;
-    if (oldest === undefined || performance.now() - oldest.sinceMs < ackTimeoutMs) return;
-    for (const worker of this.#publisher.behind(oldest.revision)) this.#onStuck(worker);
+    const limitMs = performance.now() - ackTimeoutMs;
+    if (oldest === undefined || oldest.sinceMs > limitMs) return;
+    for (const worker of this.#publisher.behind(oldest.revision, limitMs)) this.#onStuck(worker);
   }
 
   #schedule(): void {

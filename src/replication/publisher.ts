@@ -19,6 +19,7 @@ export type WorkerState = { readonly worker: number; readonly revision: Revision
 
 type Peer = {
   readonly socket: Socket;
+  readonly joinedMs: number;
   worker: number;
   acked: Revision;
   /** Deltas are skipped while a snapshot is owed, and join it while it is being sent. */
@@ -106,11 +107,13 @@ export class Publisher {
     return count > 0;
   }
 
-  /** The workers on the channel that do not serve a Revision yet. */
-  behind(revision: Revision): number[] {
-    return this.workers()
-      .filter(({ revision: acked }) => !servesAtLeast(acked, revision))
-      .map(({ worker }) => worker);
+  /** The workers that have been on the channel since a time and do not serve a Revision yet. */
+  behind(revision: Revision, sinceMs: number): number[] {
+    const behind: number[] = [];
+    for (const { worker, joinedMs, acked } of this.#peers) {
+      if (worker >= 0 && joinedMs < sinceMs && !servesAtLeast(acked, revision)) behind.push(worker);
+    }
+    return behind;
   }
 
   close(): void {
@@ -122,6 +125,7 @@ export class Publisher {
   #join(socket: Socket): void {
     const peer: Peer = {
       socket,
+      joinedMs: performance.now(),
       worker: -1,
       acked: NO_REVISION,
       state: 'new',

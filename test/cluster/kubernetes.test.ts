@@ -7,7 +7,7 @@ import { type Anything, podAddress, type SeenEntry, TestCluster } from '../suppo
 import { aRouteObject, aService, aSlice, aTlsSecret } from '../support/objects.ts';
 import { NamedPod } from '../support/pods.ts';
 import { type Answer, get, servedName } from '../support/requests.ts';
-import { eventually, RunningRouter } from '../support/router.ts';
+import { eventually, RunningRouter, runCommand } from '../support/router.ts';
 
 let cluster: TestCluster;
 let pod: NamedPod;
@@ -271,6 +271,26 @@ describe('sharding', () => {
     await using _running = await router(name, '--namespace', ns, '--labels', 'shard=a', '--force-sweep');
     for (const route of others) await entryGone(ns, route, name);
     expect(await cluster.verdict(ns, 'ours', name)).toBe('True');
+  });
+
+  test('what a router wrote is cleared when it has gone for good', async () => {
+    const ns = await namespace('clear');
+    const name = `${cluster.prefix}-clear`;
+    await cluster.create(aRouteObject(ns, 'web', 'clear.test', 'svc'));
+    {
+      await using _running = await router(name, '--namespace', ns);
+      await using _other = await router(`${name}-other`, '--namespace', ns);
+      await verdict(ns, 'web', name, /^True$/);
+      await verdict(ns, 'web', `${name}-other`, /^True$/);
+    }
+    const args = ['clear-status', '--name', name, '--namespace', ns, ...cluster.sourceArgs];
+    expect(await runCommand(args)).toMatchObject({
+      code: 0,
+      stdout: `cleared the status of 1 routes of the router ${name}\n`,
+    });
+    expect(await cluster.entry(ns, 'web', name)).toBeUndefined();
+    expect(await cluster.verdict(ns, 'web', `${name}-other`)).toBe('True');
+    expect(await runCommand(args)).toMatchObject({ code: 0, stdout: expect.stringContaining(' 0 routes ') });
   });
 });
 

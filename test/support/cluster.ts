@@ -9,7 +9,7 @@ import { loadAll } from 'js-yaml';
 import { type Dispatcher, request } from 'undici';
 import { ApiServer, type ApiServerOptions } from './api-server/api-server.ts';
 import { allows, type ClusterRole } from './rbac.ts';
-import type { RouterSource } from './router.ts';
+import { eventually, type RouterSource } from './router.ts';
 
 /** Any object of the API. */
 export type Anything = {
@@ -158,6 +158,7 @@ export class TestCluster implements AsyncDisposable, RouterSource {
     if (this.server === null) {
       const crd = loadAll(readFileSync(join(manifests, 'crd.yaml'), 'utf8')) as Anything[];
       for (const object of [...crd, ...rbac]) await this.#call('POST', collection(object), object, [409]);
+      await this.#established('routes.route.openshift.io');
       const [namespace = '', name = ''] = routerAccount.split('/');
       const path = `${pathOf('ServiceAccount', namespace, name)}/token`;
       const spec = { expirationSeconds: 3600 };
@@ -177,6 +178,17 @@ export class TestCluster implements AsyncDisposable, RouterSource {
     }
     this.#routerKubeconfig = join(this.#folder, 'kubeconfig');
     this.writeRouterToken(token);
+  }
+
+  /** Waits until a new kind can be used. */
+  async #established(crd: string): Promise<void> {
+    await eventually(
+      () => this.get('CustomResourceDefinition', '', crd),
+      (found) => {
+        const { conditions = [] } = (found?.['status'] ?? {}) as { conditions?: readonly Condition[] };
+        return conditions.some(({ type, status }) => type === 'Established' && status === 'True');
+      },
+    );
   }
 
   /** Gives the router's account the right to read one Secret, as its owner would, or takes it back. */

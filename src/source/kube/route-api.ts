@@ -21,6 +21,8 @@ const group = '/apis/route.openshift.io/v1';
 const apiVersion = 'route.openshift.io/v1';
 const pageSize = 250;
 const maxMessageLength = 1024;
+/** With what the API server adds it must stay within the 253 of a name. */
+const maxEventNameLength = 200;
 
 export class RouteApi {
   readonly #client: ApiClient;
@@ -79,7 +81,7 @@ export class RouteApi {
     await this.#client.post(`/api/v1/namespaces/${namespace}/events`, {
       apiVersion: 'v1',
       kind: 'Event',
-      metadata: { generateName: `${name.slice(0, 200)}.`, namespace },
+      metadata: { generateName: `${name.slice(0, maxEventNameLength).replace(/[-.]+$/, '')}.`, namespace },
       involvedObject: { apiVersion, kind: 'Route', namespace, name, uid, resourceVersion: status.resourceVersion },
       type: event.type,
       reason: event.reason,

@@ -85,13 +85,11 @@ export class SecretReader {
   async #isAllowed(verb: string): Promise<boolean> {
     const { client, namespace, name, serviceAccount } = this.#options;
     const resourceAttributes = { namespace, verb, resource: 'secrets', name };
-    const isOther = serviceAccount !== '';
-    const user = `system:serviceaccount:${serviceAccount.replace('/', ':')}`;
-    const kind = isOther ? 'SubjectAccessReview' : 'SelfSubjectAccessReview';
+    const kind = serviceAccount === '' ? 'SelfSubjectAccessReview' : 'SubjectAccessReview';
     const answer = await client.post(`/apis/authorization.k8s.io/v1/${kind.toLowerCase()}s`, {
       apiVersion: 'authorization.k8s.io/v1',
       kind,
-      spec: isOther ? { resourceAttributes, user } : { resourceAttributes },
+      spec: { resourceAttributes, ...(serviceAccount === '' ? {} : identityOf(serviceAccount)) },
     });
     return (answer as { status?: { allowed?: unknown } } | null)?.status?.allowed === true;
   }
@@ -143,4 +141,11 @@ export class SecretReader {
     const key = `Secret/${namespace}/${name}` as ManifestKey;
     onEvent({ key, manifest: { kind: 'SecretFault', namespace, name, ...fault } });
   }
+}
+
+/** A service account as the API server sees it when it asks with its token. */
+function identityOf(serviceAccount: string): { user: string; groups: string[] } {
+  const [namespace = '', name = ''] = serviceAccount.split('/');
+  const groups = ['system:serviceaccounts', `system:serviceaccounts:${namespace}`, 'system:authenticated'];
+  return { user: `system:serviceaccount:${namespace}:${name}`, groups };
 }
