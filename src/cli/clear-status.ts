@@ -32,6 +32,7 @@ export async function clearStatus(args: readonly string[]): Promise<number> {
   const api = new RouteApi(client, config.routerName);
   let cleared = 0;
   try {
+    client.open();
     for await (const page of api.everyRoute(config.namespace)) {
       for (const route of page) {
         if (entryOf(route.status.ingress, config.routerName) === undefined) continue;

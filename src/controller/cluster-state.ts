@@ -113,7 +113,8 @@ export function keyOfRoute(route: RouteManifest): RouteKey {
   return routeKey(route.namespace, route.name);
 }
 
-function isSameButStatus(a: RouteManifest, b: RouteManifest): boolean {
+/** Whether two versions of a Route differ in nothing but their status. */
+export function isSameButStatus(a: RouteManifest, b: RouteManifest): boolean {
   return isDeepStrictEqual({ ...a, status: null }, { ...b, status: null });
 }
 

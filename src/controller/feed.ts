@@ -74,6 +74,7 @@ export class Feed {
     const { Cluster } = await import('../source/kube/cluster.ts');
     const { RouteApi } = await import('../source/kube/route-api.ts');
     const client = new ApiClient(this.#config);
+    client.open();
     const { externalCertificates } = this.#config;
     const cluster = new Cluster(client, this.#config, {
       onEvents: (events) => {

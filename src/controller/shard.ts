@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto';
 import type { FieldRequirement, LabelRequirement } from '../config/selectors.ts';
 import type { ManifestEvent, ManifestKey, RouteManifest } from '../source/manifests.ts';
+import { isSameButStatus } from './cluster-state.ts';
 import { type HostNaming, named } from './host-naming.ts';
 
 /** The settings that select. */
@@ -60,8 +61,8 @@ export class Shard {
   }
 
   #putRoute(key: ManifestKey, namespace: string, manifest: ManifestEvent['manifest']): ManifestEvent[] {
-    const route = manifest?.kind === 'Route' ? manifest : undefined;
     const offered = this.#offered.get(namespace) ?? new Map<ManifestKey, RouteManifest>();
+    const route = manifest?.kind === 'Route' ? sharing(offered.get(key), manifest) : undefined;
     if (route === undefined) offered.delete(key);
     else offered.set(key, route);
     if (offered.size === 0) this.#offered.delete(namespace);
@@ -93,6 +94,11 @@ export class Shard {
     const dot = host.indexOf('.');
     return this.#settings.allowWildcardRoutes && dot >= 0 ? host.slice(dot + 1) : host;
   }
+}
+
+/** A Route's newest version, with the texts of the last one where only its status differs: certificates are not kept twice. */
+function sharing(before: RouteManifest | undefined, route: RouteManifest): RouteManifest {
+  return before !== undefined && isSameButStatus(before, route) ? { ...before, status: route.status } : route;
 }
 
 /** Whether labels meet all requirements, as the API server decides it. */

@@ -44,6 +44,21 @@ describe('a start that cannot succeed', () => {
   );
 
   test.each([
+    ['is no YAML', 'users: [{ user: { token: sesame } }\n', 'cannot be read: '],
+    ['names no cluster', 'apiVersion: v1\nkind: Config\n', 'has no current context with a cluster and a user'],
+  ])('the kubeconfig %s: exit code 1, one clear line, and no line of the file', async (_title, text, message) => {
+    using folder = new ManifestFolder();
+    folder.write('kubeconfig', text);
+    const path = `${folder.path}/kubeconfig`;
+    const ports = ['--http-port', '0', '--https-port', '0', '--admin-port', '0'];
+    const { code, stdout, stderr } = await runCommand(['serve', '--config', path, '--bind', '127.0.0.1', ...ports]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^headgate: the start failed: .*\n$/);
+    expect(stderr).toContain(`the kubeconfig ${path} ${message}`);
+    expect(stdout + stderr).not.toContain('sesame');
+  });
+
+  test.each([
     [['nonsense'], 2, 'no such command: nonsense'],
     [[], 2, 'usage: headgate COMMAND'],
     [['explain'], 2, 'usage: headgate explain URL'],

@@ -49,6 +49,11 @@ export class ApiClient {
     this.#access = access;
   }
 
+  /** Reads the kubeconfig, or the pod's own account. Throws an Error that says what is wrong with it. */
+  open(): void {
+    this.#kubeConfig = loadKubeConfig(this.#access);
+  }
+
   /** The object at a path. Throws ApiError. */
   async get(path: string, query: Query = {}): Promise<unknown> {
     return await this.#exchange('GET', path, query);
@@ -148,24 +153,31 @@ export class ApiClient {
     // A new one is offered each time; one is kept, for its open connections.
     this.#dispatcher ??= offered;
     const server = this.#kubeConfig.getCurrentCluster()?.server ?? '';
-    if (this.#dispatcher === null || server === '') throw new ApiError(0, '', 'the kubeconfig names no cluster');
+    if (this.#dispatcher === null) throw new ApiError(0, '', `there is no way to ${server}`);
     return { server, dispatcher: this.#dispatcher, headers };
   }
 }
 
 function loadKubeConfig({ kubeconfig, apiServer }: ApiAccess): KubeConfig {
   const config = new KubeConfig();
-  if (kubeconfig === '') {
-    config.loadFromCluster();
-    // client-node says nothing of a missing file until a request fails in an odd way.
-    readFileSync(config.getCurrentCluster()?.caFile ?? '');
-  } else {
-    config.loadFromFile(kubeconfig);
+  try {
+    if (kubeconfig === '') {
+      config.loadFromCluster();
+      // client-node says nothing of a missing file until a request fails in an odd way.
+      readFileSync(config.getCurrentCluster()?.caFile ?? '');
+    } else {
+      config.loadFromFile(kubeconfig);
+    }
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const what = kubeconfig === '' ? 'the files of the service account' : `the kubeconfig ${kubeconfig}`;
+    throw new ApiError(0, '', `${what} cannot be read: ${code ?? message.split('\n', 1)[0]}`);
   }
-  if (apiServer !== '') {
-    const cluster = config.getCurrentCluster();
-    if (cluster !== null) config.clusters = [{ ...cluster, server: apiServer }];
+  const cluster = config.getCurrentCluster();
+  if (cluster === null || config.getCurrentUser() === null) {
+    throw new ApiError(0, '', `the kubeconfig ${kubeconfig} has no current context with a cluster and a user`);
   }
+  if (apiServer !== '') config.clusters = [{ ...cluster, server: apiServer }];
   return config;
 }
 
