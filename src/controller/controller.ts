@@ -26,6 +26,8 @@ const maxAwaited = 10_000;
 const ackTimeoutMs = 10_000;
 const ackCheckMs = 1_000;
 const sweepRetryMs = 30_000;
+/** A replica with the settings of before may have been at work beside the first sweep: it ends with the rolling update. */
+const secondSweepMs = 600_000;
 
 /** What waits until every worker serves a Revision. */
 type Awaited = { readonly revision: Revision; readonly sinceMs: number };
@@ -90,7 +92,9 @@ export class Controller {
     this.#publisher.open();
     this.#schedule();
     this.#ackTimer = setInterval(() => this.#killStuck(), ackCheckMs);
-    if (routeApi !== null && this.#status !== null) void this.#sweep(routeApi, this.#status);
+    if (routeApi !== null && this.#status !== null && !this.#feed.shard.isWhole) {
+      void this.#sweep(routeApi, this.#status, secondSweepMs);
+    }
   }
 
   async close(): Promise<void> {
@@ -164,9 +168,8 @@ export class Controller {
     return new StatusWriter(routeApi, this.#config, subject, this.#log, this.#metrics);
   }
 
-  /** Takes out what an earlier life left behind, if anything can have been. */
-  async #sweep(routeApi: RouteApi, status: StatusWriter): Promise<void> {
-    if (this.#feed.shard.isWhole) return;
+  /** Takes out what an earlier life left behind; `againInMs`: when to look once more, 0 for never. */
+  async #sweep(routeApi: RouteApi, status: StatusWriter, againInMs: number): Promise<void> {
     const { routerName } = this.#config;
     try {
       const sweep = await findStale(routeApi, (route) => this.#feed.shard.selects(route), this.#config);
@@ -180,9 +183,10 @@ export class Controller {
       }
       for (const route of sweep.stale) if (!this.#state.routes.has(route)) status.left(route);
       this.#log.info({ routerName, stale: sweep.stale.length, routes }, 'status swept');
+      if (againInMs > 0) this.#sweepTimer = setTimeout(() => void this.#sweep(routeApi, status, 0), againInMs);
     } catch (error) {
       this.#log.warn({ reason: String(error) }, 'status cannot be swept, trying again');
-      this.#sweepTimer = setTimeout(() => void this.#sweep(routeApi, status), sweepRetryMs);
+      this.#sweepTimer = setTimeout(() => void this.#sweep(routeApi, status, againInMs), sweepRetryMs);
     }
   }
 

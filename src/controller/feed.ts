@@ -11,6 +11,9 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import { SecretGate } from './secret-gate.ts';
 import { Shard } from './shard.ts';
 
+/** Routes whose Secrets have not been answered for by then are served when they are: nobody else shall wait for them. */
+const secretWaitMs = 10_000;
+
 /** A source that was chosen. */
 type Source = { start(): Promise<void>; close(): Promise<void> };
 
@@ -40,7 +43,14 @@ export class Feed {
   async start(): Promise<void> {
     this.#source = this.#config.source === 'files' ? this.#openFolder() : await this.#openCluster();
     await this.#source.start();
-    if (this.#gate.waiting > 0) await new Promise<void>((resolve) => (this.#onGateOpen = resolve));
+    if (this.#gate.waiting === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, secretWaitMs);
+      this.#onGateOpen = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   async close(): Promise<void> {

@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto';
 import type { FieldRequirement, LabelRequirement } from '../config/selectors.ts';
 import type { ManifestEvent, ManifestKey, RouteManifest } from '../source/manifests.ts';
+import { type Host, parentOf } from '../table/host.ts';
 import { isSameButStatus } from './cluster-state.ts';
 import { type HostNaming, named } from './host-naming.ts';
 
@@ -91,8 +92,7 @@ export class Shard {
   #placeOf(route: RouteManifest): string {
     const host = named(route, this.#settings).host.toLowerCase();
     if (host === '') return `${route.namespace}/${route.name}`;
-    const dot = host.indexOf('.');
-    return this.#settings.allowWildcardRoutes && dot >= 0 ? host.slice(dot + 1) : host;
+    return this.#settings.allowWildcardRoutes ? parentOf(host as Host) : host;
   }
 }
 
