@@ -5,6 +5,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import type { Metrics, Series } from '../../telemetry/metrics.ts';
 import type { EndReason } from '../end-reason.ts';
 import type { ListenerName, Session } from '../session/session.ts';
+import { acceptSharedReads } from '../shared-read.ts';
 
 /** Connections that the kernel completes ahead of us; it cuts this down to net.core.somaxconn. */
 const backlog = 4096;
@@ -48,6 +49,8 @@ export class Listener {
         this.#server.on('error', () => {
           // A failed accept (descriptors used up) concerns one connection; the next one is tried again.
         });
+        // On the TLS port the first bytes are put back into the socket, which takes a stream.
+        if (this.name === 'http') acceptSharedReads(this.#server, (socket) => this.#accept(socket));
         resolve();
       });
     });

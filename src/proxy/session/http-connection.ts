@@ -12,6 +12,7 @@ import type { Scheme } from '../../table/entries.ts';
 import type { ProxyContext } from '../context.ts';
 import type { DeadlineOwner, DeadlineSlot } from '../deadlines.ts';
 import type { EndReason } from '../end-reason.ts';
+import { takeFrom } from '../shared-read.ts';
 import { Splice } from '../splice.ts';
 import type { UpstreamConnection } from '../upstream/upstream-connection.ts';
 import { type Downstream, Exchange } from './exchange.ts';
@@ -77,7 +78,7 @@ export class HttpConnection implements Downstream, DeadlineOwner {
     this.#slot = context.deadlines.claim(this);
     this.#idleSinceMs = context.deadlines.nowMs;
     context.deadlines.set(this.#slot, context.settings.headTimeoutMs);
-    socket.on('data', (chunk: Buffer) => this.#clientData(chunk));
+    takeFrom(socket, (chunk) => this.#clientData(chunk));
     socket.on('drain', () => this.#clientDrain());
     socket.on('end', () => this.#clientEnd());
     socket.on('error', () => {

@@ -3,6 +3,7 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls, type SecureContext, type TLSSocket } from 'node:tls';
 import type { Endpoint } from '../../table/entries.ts';
+import { SharedRead } from '../shared-read.ts';
 
 /** Who uses a connection. Calls come one at a time and never from within a method of the connection. */
 export interface UpstreamUser {
@@ -30,17 +31,6 @@ export type DialTls = {
   readonly onSession: (session: Buffer) => void;
 };
 
-const readBufferBytes = 65_536;
-/** From here on a read is one of many: copying it would cost more than a buffer of its own. */
-const bulkBytes = 16_384;
-
-/**
- * Upstream sockets read into this one buffer, and what was read is copied out at once. Reading through the stream machinery
- * instead (a fresh 64 kB buffer, a push, an event and a tick for each read) took the worker from 23 to 25 us for a plain
- * request, on a busy machine. In the middle of a large body a socket gets buffers of its own, which are given away uncopied.
- */
-const sharedBuffer: Buffer = Buffer.allocUnsafeSlow(readBufferBytes);
-
 export class UpstreamConnection {
   readonly endpoint: Endpoint;
   /** Under which it may be shared: the authority, and for TLS everything that the handshake was decided by. */
@@ -53,7 +43,6 @@ export class UpstreamConnection {
   #user: UpstreamUser | null;
   #state: 'dialling' | 'open' | 'gone' = 'dialling';
   #dialTimer: NodeJS.Timeout | null;
-  #bulk = false;
 
   constructor(endpoint: Endpoint, key: string, tls: DialTls | null, connectTimeoutMs: number, user: UpstreamUser) {
     this.endpoint = endpoint;
@@ -65,10 +54,7 @@ export class UpstreamConnection {
       port: endpoint.port,
       noDelay: true,
       allowHalfOpen: true,
-      onread: {
-        buffer: () => (this.#bulk ? Buffer.allocUnsafeSlow(readBufferBytes) : sharedBuffer),
-        callback: (length: number, buffer: Uint8Array) => this.#read(length, buffer as Buffer),
-      },
+      onread: new SharedRead((chunk) => this.#received(chunk)).onread,
     };
     if (tls === null) {
       this.socket = connectTcp(target);
@@ -131,19 +117,6 @@ export class UpstreamConnection {
     this.#clearDialTimer();
     this.#state = 'open';
     this.#user?.onUpstreamConnected();
-  }
-
-  #read(length: number, buffer: Buffer): boolean {
-    this.#bulk = length >= bulkBytes;
-    let chunk: Buffer;
-    if (buffer === sharedBuffer) {
-      chunk = Buffer.allocUnsafe(length);
-      sharedBuffer.copy(chunk, 0, 0, length);
-    } else {
-      chunk = buffer.subarray(0, length);
-    }
-    this.#received(chunk);
-    return true;
   }
 
   #received(chunk: Buffer): void {

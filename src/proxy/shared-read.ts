@@ -1,0 +1,87 @@
+// Reading from sockets past the stream machinery. Of many connections one is read at a time, so they read into one buffer,
+// and what was read is copied out at once. A fresh 64 kB buffer, a push, an event and a tick for each read instead took
+// the worker, for a plain request, from 23 to 25 us on the side of the pod and from 19 to 21 on that of the client.
+
+import { type OnReadOpts, type Server, Socket } from 'node:net';
+
+const bufferBytes = 65_536;
+/** From here on a read is one of many: copying it would cost more than a buffer of its own, which is given away uncopied. */
+const bulkBytes = 16_384;
+
+const sharedBuffer: Buffer = Buffer.allocUnsafeSlow(bufferBytes);
+
+/** Takes what comes on a socket. */
+export type Taker = (chunk: Buffer) => void;
+
+/** What a socket is told about reading, for as long as it lives. */
+export class SharedRead {
+  /** Whom the bytes are for. Set before the first turn of the event loop. */
+  taker: Taker;
+  #bulk = false;
+
+  constructor(taker: Taker) {
+    this.taker = taker;
+  }
+
+  /** For the options of a socket. */
+  get onread(): OnReadOpts {
+    return {
+      buffer: () => (this.#bulk ? Buffer.allocUnsafeSlow(bufferBytes) : sharedBuffer),
+      callback: (length: number, buffer: Uint8Array) => this.#read(length, buffer as Buffer),
+    };
+  }
+
+  #read(length: number, buffer: Buffer): boolean {
+    this.#bulk = length >= bulkBytes;
+    let chunk: Buffer;
+    if (buffer === sharedBuffer) {
+      chunk = Buffer.allocUnsafe(length);
+      sharedBuffer.copy(chunk, 0, 0, length);
+    } else {
+      chunk = buffer.subarray(0, length);
+    }
+    this.taker(chunk);
+    return true;
+  }
+}
+
+/** An accepted socket that reads so. */
+export class SharedReadSocket extends Socket {
+  readonly reading: SharedRead;
+
+  constructor(handle: Handle, reading: SharedRead) {
+    // Node's own servers and processes hand sockets their connections by this option, which its documentation leaves out.
+    const options = { handle, allowHalfOpen: true, onread: reading.onread };
+    super(options as ConstructorParameters<typeof Socket>[0]);
+    this.reading = reading;
+  }
+}
+
+/** A connection of the operating system, as Node has it inside of a socket. */
+type Handle = { setNoDelay?(on: boolean): void };
+type AcceptingServer = { _handle?: { onconnection?: (error: number, handle: Handle) => void } | null };
+
+/**
+ * Has a listening server accept such sockets. Its own way, which offers no such reading, stays in place for a Node that
+ * knows nothing of this: then the sockets that `onSocket` of the server gets are read from as streams.
+ */
+export function acceptSharedReads(server: Server, onSocket: (socket: Socket) => void): void {
+  const { _handle: listening } = server as AcceptingServer;
+  if (typeof listening?.onconnection !== 'function') return;
+  listening.onconnection = (error, handle) => {
+    // A failed accept (descriptors used up) concerns one connection; the next one is tried again.
+    if (error !== 0) return;
+    handle.setNoDelay?.(true);
+    onSocket(new SharedReadSocket(handle, new SharedRead(ignore)));
+  };
+}
+
+/** Has a socket's bytes taken, by the shorter way where it has one. */
+export function takeFrom(socket: Socket, taker: Taker): void {
+  if (socket instanceof SharedReadSocket) socket.reading.taker = taker;
+  else socket.on('data', taker);
+}
+
+function ignore(): void {
+  // Nobody has asked for the bytes of a connection that is refused.
+}
