@@ -2,8 +2,10 @@
 // else in the house speaks to it.
 
 import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node';
 import { type Dispatcher, request } from 'undici';
+import { contentOf } from '../files/documents.ts';
 
 /** How the API server is reached. */
 export type ApiAccess = {
@@ -54,9 +56,9 @@ export class ApiClient {
     this.#kubeConfig = loadKubeConfig(this.#access);
   }
 
-  /** The object at a path. Throws ApiError. */
-  async get(path: string, query: Query = {}): Promise<unknown> {
-    return await this.#exchange('GET', path, query);
+  /** The object at a path. Throws ApiError; the caller's signal ends it. */
+  async get(path: string, query: Query = {}, signal: AbortSignal | null = null): Promise<unknown> {
+    return await this.#exchange('GET', path, query, null, signal);
   }
 
   async post(path: string, body: unknown): Promise<unknown> {
@@ -85,8 +87,9 @@ export class ApiClient {
     path: string,
     query: Query,
     content: { readonly type: string; readonly body: unknown } | null = null,
+    signal: AbortSignal | null = null,
   ): Promise<unknown> {
-    const { body } = await this.#send(method, path, query, content, null, answerTimeoutMs);
+    const { body } = await this.#send(method, path, query, content, signal, answerTimeoutMs);
     try {
       return JSON.parse((await bytesOf(body, maxAnswerBytes)).toString('utf8'));
     } catch (error) {
@@ -105,7 +108,8 @@ export class ApiClient {
     let response: Dispatcher.ResponseData;
     try {
       const { server, dispatcher, headers } = await this.#authenticated();
-      const url = new URL(path, server);
+      // A server may be behind a path of its own.
+      const url = new URL(server.replace(/\/+$/, '') + path);
       for (const [name, value] of Object.entries(query)) if (value !== '') url.searchParams.set(name, value);
       response = await request(url, {
         dispatcher,
@@ -167,6 +171,7 @@ function loadKubeConfig({ kubeconfig, apiServer }: ApiAccess): KubeConfig {
       readFileSync(config.getCurrentCluster()?.caFile ?? '');
     } else {
       config.loadFromFile(kubeconfig);
+      useTokenFiles(config, kubeconfig);
     }
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
@@ -179,6 +184,22 @@ function loadKubeConfig({ kubeconfig, apiServer }: ApiAccess): KubeConfig {
   }
   if (apiServer !== '') config.clusters = [{ ...cluster, server: apiServer }];
   return config;
+}
+
+/** `tokenFile` of a kubeconfig's user, which client-node passes over: it is read anew as a pod's token is. */
+function useTokenFiles(config: KubeConfig, kubeconfig: string): void {
+  const content = contentOf(readFileSync(kubeconfig, 'utf8'), 'yaml');
+  const [document] = content.kind === 'objects' ? content.objects : [];
+  const { users } = (document ?? {}) as {
+    users?: readonly { name?: unknown; user?: { tokenFile?: unknown } | null }[];
+  };
+  const files = new Map((users ?? []).map(({ name, user }) => [name, user?.tokenFile]));
+  config.users = config.users.map((user) => {
+    const file = files.get(user.name);
+    if (typeof file !== 'string' || user.token) return user;
+    const tokenFile = resolve(dirname(kubeconfig), file);
+    return { ...user, authProvider: { name: 'tokenFile', config: { tokenFile } } };
+  });
 }
 
 async function refusal({ statusCode, headers, body }: Dispatcher.ResponseData): Promise<ApiError> {

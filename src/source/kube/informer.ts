@@ -123,7 +123,6 @@ export class Informer {
       this.#brokenAt = this.#version;
     }
     const { code, message } = asApiError(error, 'cannot go on');
-    if (code === 400 && this.#fieldSelector !== this.#options.fieldSelector) return;
     const help =
       code === 404 && resource.kind === 'Route' ? ' (is the Route CRD installed? see manifests/crd.yaml)' : '';
     this.#tell(`${resource.kind}: ${message}${help}`);
@@ -136,30 +135,31 @@ export class Informer {
 
   /** Reads everything, tells what differs, and believes a great loss only when a second list says the same. */
   async #list(): Promise<void> {
-    const { found, version } = await this.#pages();
-    let lost = this.#lostFrom(found);
-    if (lost.length > suspiciousLoss && lost.length > this.#told.size / 2) {
+    let suspected: ReadonlySet<ManifestKey> = new Set();
+    for (;;) {
+      const { found, version } = await this.#pages();
+      const lost = [...this.#told.keys()].filter((key) => !found.has(key));
+      const unexpected = lost.filter((key) => !suspected.has(key)).length;
+      if (unexpected <= suspiciousLoss || unexpected <= this.#told.size / 2) {
+        this.#version = version;
+        this.#forget(lost);
+        break;
+      }
       this.#options.onProblem(
         `${this.#options.resource.kind}: the list lacks ${lost.length} of ${this.#told.size} objects; asking again`,
       );
+      suspected = new Set(lost);
       await delay(secondLookMs * (0.5 + Math.random() / 2), undefined, { signal: this.#ended.signal });
-      const second = await this.#pages();
-      const stillLost = new Set(this.#lostFrom(second.found));
-      lost = lost.filter((key) => stillLost.has(key));
-      this.#version = second.version;
-    } else {
-      this.#version = version;
     }
-    for (const key of lost) this.#told.delete(key);
-    if (lost.length > 0) this.#options.onEvents(lost.map((key) => ({ key, manifest: undefined })));
     this.#tell('');
     if (this.#synced) return;
     this.#synced = true;
     this.#options.onSynced();
   }
 
-  #lostFrom(found: ReadonlySet<ManifestKey>): ManifestKey[] {
-    return [...this.#told.keys()].filter((key) => !found.has(key));
+  #forget(lost: readonly ManifestKey[]): void {
+    for (const key of lost) this.#told.delete(key);
+    if (lost.length > 0) this.#options.onEvents(lost.map((key) => ({ key, manifest: undefined })));
   }
 
   /** All pages of one list. What is new or changed is told page by page. */
@@ -172,6 +172,7 @@ export class Informer {
           const page = pageOf(
             await this.#get({ limit: tries > maxPagedTries ? '' : String(pageSize), continue: next }),
           );
+          this.#ended.signal.throwIfAborted();
           this.#heardMs = performance.now();
           const events: ManifestEvent[] = [];
           for (const item of page.items) this.#take(item, events, found);
@@ -189,15 +190,15 @@ export class Informer {
 
   async #get(query: Query): Promise<unknown> {
     const { client, resource, labelSelector } = this.#options;
+    const { signal } = this.#ended;
     try {
-      return await client.get(resource.path, { ...query, labelSelector, fieldSelector: this.#fieldSelector });
+      return await client.get(resource.path, { ...query, labelSelector, fieldSelector: this.#fieldSelector }, signal);
     } catch (error) {
       // Not every server can select by these fields; the shard looks at them again in any case.
-      if (error instanceof ApiError && error.code === 400 && this.#fieldSelector !== '') {
-        this.#fieldSelector = '';
-        return await client.get(resource.path, { ...query, labelSelector });
-      }
-      throw error;
+      if (!(error instanceof ApiError) || error.code !== 400 || this.#fieldSelector === '') throw error;
+      const answer = await client.get(resource.path, { ...query, labelSelector }, signal);
+      this.#fieldSelector = '';
+      return answer;
     }
   }
 
@@ -234,6 +235,8 @@ export class Informer {
           for (const event of lines.read(chunk)) {
             this.#hear(event, batch);
             events++;
+            // It works: what fails from now on is another failure.
+            this.#backoff.reset();
           }
         } finally {
           // What came before a broken line is sound.
