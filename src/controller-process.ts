@@ -18,6 +18,7 @@ export function runController(): void {
   process.on('SIGTERM', () => {});
   const metrics = new Metrics();
   const collecting = new Map<number, (series: readonly SeriesSnapshot[]) => void>();
+  let controller: Controller | null = null;
   let processes: ProcessState = {
     supervisor: process.ppid,
     controller: process.pid,
@@ -29,10 +30,11 @@ export function runController(): void {
     (order) => {
       switch (order.kind) {
         case 'start':
-          if ('epoch' in order) void start(order, metrics, () => processes, collecting);
+          if ('epoch' in order) controller = start(order, metrics, () => processes, collecting);
           break;
         case 'processes':
           processes = order.processes;
+          if (processes.draining) controller?.endStatus();
           break;
         case 'metrics':
           collecting.get(order.request)?.(order.series);
@@ -46,12 +48,13 @@ export function runController(): void {
   );
 }
 
-async function start(
+/** Wires the parts and starts them; null where they cannot even be made. */
+function start(
   order: ControllerStart<Config>,
   metrics: Metrics,
   processes: () => ProcessState,
   collecting: Map<number, (series: readonly SeriesSnapshot[]) => void>,
-): Promise<void> {
+): Controller | null {
   const log = createLog(order.config.logLevel, { process: 'controller' }, () => {
     metrics.series('headgate_log_lines_dropped_total', 'process').value++;
   });
@@ -74,13 +77,20 @@ async function start(
         return collect(collecting, metrics);
       },
     });
-    await admin.listen(order.adminFd);
-    await controller.start(order.channelPath);
-    notify({ kind: 'serving' });
+    admin
+      .listen(order.adminFd)
+      .then(() => controller.start(order.channelPath))
+      .then(() => notify({ kind: 'serving' }), fail);
+    return controller;
   } catch (error) {
-    notify({ kind: 'failed', reason: error instanceof Error ? error.message : String(error) });
-    process.exit(1);
+    fail(error);
+    return null;
   }
+}
+
+function fail(error: unknown): void {
+  notify({ kind: 'failed', reason: error instanceof Error ? error.message : String(error) });
+  process.exit(1);
 }
 
 let requests = 0;

@@ -150,8 +150,12 @@ export class AdminServer {
     const serving = subject.servingWorkers();
     if (serving >= wanted) this.#servedByAll = true;
     const checks: Check[] = [
-      { name: 'has-synced', ok: subject.synced(), detail: 'everything has been read once' },
-      { name: 'process-running', ok: !draining, detail: 'not shutting down' },
+      {
+        name: 'has-synced',
+        ok: subject.synced(),
+        detail: subject.synced() ? 'everything has been read once' : 'not everything has been read yet',
+      },
+      { name: 'process-running', ok: !draining, detail: draining ? 'shutting down' : 'not shutting down' },
       {
         name: 'workers-serving',
         ok: this.#servedByAll ? serving > 0 : serving >= wanted,
@@ -160,7 +164,10 @@ export class AdminServer {
     ];
     // How old a view is never makes the router unready: what it has it serves, and serves better than nobody.
     for (const { kind, synced, ageMs } of subject.views()) {
-      const detail = `the API server was last heard ${Math.round(ageMs / 1000)} s ago${synced ? '' : ', first list not complete'}`;
+      const seconds = Math.round(ageMs / 1000);
+      const detail = synced
+        ? `the API server was last heard ${seconds} s ago`
+        : `the first list is not complete; nothing was heard for ${seconds} s`;
       checks.push({ name: `view-${kind}`, ok: synced || subject.synced(), detail });
     }
     const failed = checks.filter((check) => !check.ok);

@@ -27,7 +27,7 @@ export function makeCertificate(wish: CertificateWish): MadeCertificate {
   });
   const certificate = forge.pki.createCertificate();
   certificate.publicKey = forge.pki.publicKeyFromPem(publicKey);
-  certificate.serialNumber = `00${randomBytes(15).toString('hex')}`;
+  certificate.serialNumber = randomSerial();
   certificate.validity.notBefore = new Date(Date.now() - dayMs / 24);
   certificate.validity.notAfter = new Date(Date.now() + wish.days * dayMs);
   const subject = [{ name: 'commonName', value: wish.commonName }];
@@ -47,6 +47,13 @@ export function makeCertificate(wish: CertificateWish): MadeCertificate {
   const signer = forge.pki.privateKeyFromPem(wish.issuer?.key ?? privateKey);
   certificate.sign(signer, forge.md.sha256.create());
   return { certificate: forge.pki.certificateToPem(certificate), key: privateKey };
+}
+
+/** 16 bytes of which the first is 0x40 to 0x7f: positive, and the shortest encoding of itself, as DER demands. */
+function randomSerial(): string {
+  const bytes = randomBytes(16);
+  bytes.writeUInt8((bytes.readUInt8(0) & 0x3f) | 0x40, 0);
+  return bytes.toString('hex');
 }
 
 /** The default certificate of a router that was given none (Route semantics 4.2). */

@@ -28,6 +28,7 @@ export type Parsed<Requirement> =
   | { readonly kind: 'requirements'; readonly requirements: readonly Requirement[] }
   | { readonly kind: 'problem'; readonly because: string };
 
+const maxWholeNumber = 2n ** 63n - 1n;
 const maxNameLength = 63;
 const maxPrefixLength = 253;
 const namePattern = /^[A-Za-z0-9]([-\w.]*[A-Za-z0-9])?$/;
@@ -98,7 +99,7 @@ function labelRequirement(next: () => string, peek: () => string): LabelRequirem
     case '<': {
       next();
       const number = next();
-      if (!/^-?\d+$/.test(number))
+      if (!isWholeNumber(number))
         throw new SelectorError(`compares ${key} with ${number}, which is not a whole number`);
       return { key, operator: sign === '>' ? 'greater' : 'less', values: [number] };
     }
@@ -125,6 +126,11 @@ function valueSet(next: () => string, peek: () => string): string[] {
     if (end === ')') return [...values].sort();
     if (end !== ',') throw new SelectorError('has a ( without its )');
   }
+}
+
+/** As the API server reads them: 64 bits, and what cannot begin the value of a label cannot begin a number either. */
+function isWholeNumber(text: string): boolean {
+  return /^\d{1,63}$/.test(text) && BigInt(text) <= maxWholeNumber;
 }
 
 function labelKey(key: string): string {

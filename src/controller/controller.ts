@@ -70,6 +70,12 @@ export class Controller {
     this.#publisher = new Publisher(this.#reconciler.table, log, () => this.#acked());
     this.#feed = new Feed(config, log, metrics, (events) => this.#take(events));
     this.#reconciler.setDefaultAuthority(defaultAuthority(config.defaultDestinationCaPath));
+    if (config.shardCount > 1 && config.allowWildcardRoutes) {
+      log.warn(
+        { shardCount: config.shardCount },
+        'with wildcard routes allowed, all hosts of a domain stay in one automatic shard',
+      );
+    }
     this.#defaultCertificate = new DefaultCertificate(config, fallback, log, (certificate) => {
       this.#reconciler.setDefaultCertificate(certificate);
       this.#schedule();
@@ -104,6 +110,12 @@ export class Controller {
     this.#status?.close();
     await this.#feed.close();
     this.#publisher.close();
+  }
+
+  /** The router is ending: the replicas that stay say what is in the status of Routes. */
+  endStatus(): void {
+    clearTimeout(this.#sweepTimer);
+    this.#status?.close();
   }
 
   /** How old the view of each kind of object is; empty where objects come from a folder. */

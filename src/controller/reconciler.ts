@@ -31,10 +31,15 @@ export type ReconcilerSettings = AdmissionSettings & {
   readonly forwardedHeaders: ForwardedPolicy;
 };
 
-/** A Verdict as it is kept: what it is, since which Revision, and on which generation of the Route. */
-export type KnownVerdict = { readonly verdict: Verdict; readonly revision: Revision; readonly generation: number };
+/** A Verdict as it is kept: what it is, since which Revision, and on which Route in which generation. */
+export type KnownVerdict = {
+  readonly verdict: Verdict;
+  readonly revision: Revision;
+  readonly generation: number;
+  readonly uid: string;
+};
 
-/** A Verdict that is new, or (`isNew` false) the old one on a new generation of the Route. */
+/** A Verdict that is new, or (`isNew` false) the old one on a new generation, or on another Route of that name. */
 export type VerdictChange = { readonly route: RouteManifest; readonly verdict: Verdict; readonly isNew: boolean };
 
 /** What one step of reconciling brought about. */
@@ -122,7 +127,7 @@ export class Reconciler {
     for (const [key, change] of this.#pendingVerdicts) {
       if (!this.#state.routes.has(key)) continue;
       const { verdict, route } = change;
-      this.verdicts.set(key, { verdict, revision: this.table.revision, generation: route.generation });
+      this.verdicts.set(key, { verdict, revision: this.table.revision, generation: route.generation, uid: route.uid });
       verdicts.push(change);
     }
     this.#pendingVerdicts.clear();
@@ -213,7 +218,8 @@ export class Reconciler {
     const key = keyOfRoute(route);
     const known = this.verdicts.get(key);
     const isNew = !sameVerdict(known?.verdict, verdict);
-    if (isNew || known?.generation !== route.generation) this.#pendingVerdicts.set(key, { route, verdict, isNew });
+    const isSameRoute = known?.generation === route.generation && known.uid === route.uid;
+    if (isNew || !isSameRoute) this.#pendingVerdicts.set(key, { route, verdict, isNew });
     else this.#pendingVerdicts.delete(key);
   }
 

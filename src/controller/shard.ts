@@ -127,8 +127,9 @@ export function matchesLabels(
   });
 }
 
+/** Whether the value of a label is a whole number of 64 bits; another is neither greater nor less than anything. */
 function isWhole(value: string | undefined): value is string {
-  return value !== undefined && /^-?\d+$/.test(value);
+  return value !== undefined && /^\d+$/.test(value) && BigInt(value) < 2n ** 63n;
 }
 
 function matchesFields(requirements: readonly FieldRequirement[], route: RouteManifest): boolean {

@@ -1,6 +1,7 @@
 // Tells the owners of Routes: writes the Verdicts into status, once they are in force, and takes our entry out of Routes that
 // have left. Compares before it writes; several replicas agree because each of them finds the entry right that another wrote.
 
+import { isDeepStrictEqual } from 'node:util';
 import type { RouteApi } from '../source/kube/route-api.ts';
 import type { IngressEntry, RouteManifest, RouteStatus } from '../source/manifests.ts';
 import type { RouteKey } from '../table/entries.ts';
@@ -23,9 +24,17 @@ export type StatusSubject = {
 /** What is left to do for one Route, and not before when. */
 type Task = { readonly kind: 'write' | 'leave'; readonly dueMs: number; readonly failures: number };
 
+type Written = {
+  readonly atMs: number;
+  readonly entry: DesiredEntry;
+  readonly before: string;
+  /** Empty until the write is answered. */
+  readonly after: string;
+};
+
 const writesAtOnce = 8;
 /** An entry of ours that another changes so soon after we wrote it is left alone for as long. */
-const contentionMs = 180_000;
+const contentionMs = 60_000;
 /** With more Routes in dispute than this, nothing is written for twice that time. */
 const maxContended = 5;
 /** How long a replica waits for another that was faster before: from the first to the last time. */
@@ -50,7 +59,8 @@ export class StatusWriter {
   readonly #leaving: Map<RouteKey, Task> = new Map();
   readonly #backlog: Map<RouteKey, Task> = new Map();
   readonly #running: Set<RouteKey> = new Set();
-  readonly #wroteMs: Map<RouteKey, number> = new Map();
+  /** What was written last, on which version of the Route, and which version that made. */
+  readonly #wrote: Map<RouteKey, Written> = new Map();
   readonly #contendedUntilMs: Map<RouteKey, number> = new Map();
   readonly #writes: TokenBucket;
   readonly #events: TokenBucket = new TokenBucket(eventsPerSecond, eventBurst);
@@ -84,21 +94,25 @@ export class StatusWriter {
     if (desired === undefined) return;
     const { routerName } = this.#settings;
     const wasRight = before !== undefined && says(entryOf(before.ingress, routerName), desired);
-    const entry = entryOf(this.#subject.statusOf(key)?.ingress ?? [], routerName);
-    if (wasRight && entry !== undefined && !says(entry, desired)) this.#contested(key);
+    const status = this.#subject.statusOf(key);
+    const entry = entryOf(status?.ingress ?? [], routerName);
+    // What we wrote ourselves may come back when the Verdict is the one of before again, or before the write is answered.
+    const isEcho = this.#running.has(key) || status?.resourceVersion === this.#wrote.get(key)?.after;
+    if (wasRight && !isEcho && entry !== undefined && !says(entry, desired)) this.#contested(key);
     this.#check(key, false);
   }
 
   /** The Route is not ours any more, or gone: our entry must not stay behind. */
   left(key: RouteKey): void {
     this.#inForce.delete(key);
-    this.#wroteMs.delete(key);
+    this.#wrote.delete(key);
     this.#contendedUntilMs.delete(key);
     this.#urgent.delete(key);
     this.#backlog.delete(key);
     this.#plan(this.#leaving, key, { kind: 'leave', dueMs: 0, failures: 0 });
   }
 
+  /** Writes nothing more: who stays has the last word. */
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#timer);
@@ -107,8 +121,9 @@ export class StatusWriter {
   #desired(key: RouteKey): DesiredEntry | undefined {
     const known = this.#inForce.get(key);
     const route = this.#subject.routeOf(key);
-    // A newer generation has its own verdict coming.
-    if (known === undefined || route === undefined || known.generation !== route.generation) return undefined;
+    if (known === undefined || route === undefined) return undefined;
+    // A newer generation, or another Route of that name, has its own verdict coming.
+    if (known.generation !== route.generation || known.uid !== route.uid) return undefined;
     return desiredEntry(route, known.verdict, known.generation, this.#settings);
   }
 
@@ -122,13 +137,18 @@ export class StatusWriter {
       if (wasPlanned && !this.#running.has(key)) this.#bePatient();
       return;
     }
-    if (this.#urgent.get(key)?.kind === 'write') return;
     const dueMs = Math.max(performance.now() + this.#patienceMs * Math.random(), this.#silentUntilMs(key));
+    const planned = this.#urgent.get(key);
+    if (planned !== undefined && (planned.failures > 0 || planned.dueMs <= dueMs)) return;
     this.#plan(isFirst ? this.#backlog : this.#urgent, key, { kind: 'write', dueMs, failures: 0 });
   }
 
+  /** Whether the entry is right, or will be once the watch has brought back what we wrote. */
   #isRight(key: RouteKey, desired: DesiredEntry): boolean {
-    return says(entryOf(this.#subject.statusOf(key)?.ingress ?? [], desired.routerName), desired);
+    const status = this.#subject.statusOf(key);
+    const wrote = this.#wrote.get(key);
+    if (wrote !== undefined && wrote.before === status?.resourceVersion) return isDeepStrictEqual(wrote.entry, desired);
+    return says(entryOf(status?.ingress ?? [], desired.routerName), desired);
   }
 
   #bePatient(): void {
@@ -138,7 +158,7 @@ export class StatusWriter {
   /** Somebody else changed our entry. Once it is put right; again, soon after, means that we would go on for ever. */
   #contested(key: RouteKey): void {
     const nowMs = performance.now();
-    if (nowMs - (this.#wroteMs.get(key) ?? Number.NEGATIVE_INFINITY) > contentionMs) return;
+    if (nowMs - (this.#wrote.get(key)?.atMs ?? Number.NEGATIVE_INFINITY) > contentionMs) return;
     this.#contendedUntilMs.set(key, nowMs + contentionMs);
     let contended = 0;
     for (const [other, untilMs] of this.#contendedUntilMs) {
@@ -176,6 +196,7 @@ export class StatusWriter {
 
   /** Starts what is due, as far as rate and concurrency allow. */
   #pump(): void {
+    if (this.#isClosed) return;
     const nowMs = performance.now();
     let nextMs = Number.POSITIVE_INFINITY;
     for (const queue of [this.#urgent, this.#leaving, this.#backlog]) {
@@ -228,16 +249,22 @@ export class StatusWriter {
     if (desired === undefined || route === undefined || status === undefined || known === undefined) return;
     if (this.#isRight(key, desired) || this.#silentUntilMs(key) > performance.now()) return this.#check(key, false);
     const ingress = withEntry(status.ingress, desired, now());
-    const result = await this.#api.writeIngress({ ...route, status }, ingress);
+    const before = this.#wrote.get(key);
+    const writing = { atMs: performance.now(), entry: desired, before: status.resourceVersion, after: '' };
+    this.#wrote.set(key, writing);
+    const result = await this.#api.writeIngress({ ...route, status }, ingress).catch((error: unknown) => {
+      restore(this.#wrote, key, before);
+      throw error;
+    });
     this.#count(result.kind);
-    if (result.kind === 'conflict') {
-      // The watch will bring the newer version, and with it the question anew.
-      this.#bePatient();
+    if (result.kind !== 'written') {
+      restore(this.#wrote, key, before);
+      // A conflict: the watch will bring the newer version, and with it the question anew.
+      if (result.kind === 'conflict') this.#bePatient();
       return;
     }
-    if (result.kind === 'gone') return;
     this.#patienceMs = 0;
-    this.#wroteMs.set(key, performance.now());
+    this.#wrote.set(key, { ...writing, after: result.resourceVersion });
     await this.#tell({ ...route, status }, known);
   }
 
@@ -274,6 +301,11 @@ export class StatusWriter {
   #count(result: string): void {
     this.#metrics.series('headgate_status_writes_total', result).value++;
   }
+}
+
+function restore<K, V>(map: Map<K, V>, key: K, value: V | undefined): void {
+  if (value === undefined) map.delete(key);
+  else map.set(key, value);
 }
 
 /** Now, as Kubernetes writes times. */

@@ -132,7 +132,7 @@ class Worker {
     this.#subscriber.close();
     this.#context.connector.close();
     notify({ kind: 'heartbeat', series: this.metrics.snapshot() });
-    process.disconnect?.();
+    if (process.connected) process.disconnect?.();
     process.exit(0);
   }
 

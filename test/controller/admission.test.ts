@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { type AdmissionSettings, claimMessage, claimOf, treatmentOf } from '../../src/controller/admission.ts';
 import { authorityFromPem } from '../../src/controller/certificates.ts';
 import type { Claim } from '../../src/controller/host-claims.ts';
+import type { SecretFault } from '../../src/source/manifests.ts';
 import { makeAuthority, makeCertificate } from '../support/certificates.ts';
 import { aRoute, aSecret, type RouteBuilder } from '../support/manifests.ts';
 
@@ -248,5 +249,190 @@ describe('what a Route is served with (Route semantics 2.3, 5.15, 7.1)', () => {
     expect(treat(route.annotation('haproxy.router.openshift.io/set-forwarded-headers', value))).toMatchObject({
       forwarded: expected,
     });
+  });
+});
+
+describe('domains that are denied or allowed (Route semantics 2.2, stage 1a)', () => {
+  const on = (host: string): RouteBuilder => aRoute('n/r').host(host);
+  const isDenied = 'RouteNotAdmitted: host in list of denied domains';
+  const isNotAllowed = 'RouteNotAdmitted: host not in the allowed list of domains';
+  const cases: readonly (readonly [
+    name: string,
+    route: RouteBuilder,
+    denied: readonly string[],
+    allowed: readonly string[],
+    expected: string,
+  ])[] = [
+    ['neither list', on('a.test'), [], [], 'a.test'],
+    ['denied by its domain', on('www.blocked.test'), ['blocked.test'], [], isDenied],
+    ['denied itself', on('blocked.test'), ['blocked.test'], [], isDenied],
+    ['only the end of the name is the same', on('unblocked.test'), ['blocked.test'], [], 'unblocked.test'],
+    ['the domain above is not denied', on('test'), ['blocked.test'], [], 'test'],
+    ['allowed by its domain', on('www.good.test'), [], ['other.test', 'good.test'], 'www.good.test'],
+    ['not allowed', on('www.bad.test'), [], ['good.test'], isNotAllowed],
+    ['denied beats allowed', on('www.good.test'), ['www.good.test'], ['good.test'], isDenied],
+    ['denied above, allowed below', on('www.good.test'), ['test'], ['www.good.test'], isDenied],
+    ['I3 a wildcard', on('www.domain.blocked.test').wildcard(), ['blocked.test'], [], isDenied],
+    ['I3 an empty policy is None', on('www.domain.blocked.test'), ['domain.blocked.test'], [], isDenied],
+    ['a wildcard that is allowed', on('www.good.test').wildcard(), [], ['good.test'], '*.good.test'],
+    ['the domain goes before the policy', on('w.bad.test').wildcardPolicy('Any'), [], ['good.test'], isNotAllowed],
+    [
+      'no host passes the lists',
+      on(''),
+      ['test'],
+      ['good.test'],
+      'NoHostValue: no host value was defined for the route',
+    ],
+    [
+      'letter for letter: capitals pass the denied list, and are no host',
+      on('www.Blocked.test'),
+      ['blocked.test'],
+      [],
+      invalidHost('www.Blocked.test', subdomainRule, labelRule),
+    ],
+    ['capitals are not in the allowed list', on('www.Good.test'), [], ['good.test'], isNotAllowed],
+    ['the domain goes before the form of the host', on('a_b.bad.test'), [], ['good.test'], isNotAllowed],
+  ];
+  test.each(cases)('%s', (_name, route, deniedDomains, allowedDomains, expected) => {
+    expect(claimed(route, { ...wildcards, deniedDomains, allowedDomains })).toBe(expected);
+  });
+});
+
+describe('a Route that cannot be read', () => {
+  const fault = `spec.path: Invalid value: "x": spec.path in body should match '^/'`;
+  test.each([
+    ['with a host', 'a.test', settings],
+    ['without', '', settings],
+    ['under a denied domain', 'a.test', { ...settings, deniedDomains: ['test'] }],
+    ['without extended validation', 'a.test', { ...settings, extendedValidation: false }],
+  ])('claims nothing, and says why: %s', (_name, host, given) => {
+    const claim = claimOf({ ...aRoute('n/r').host(host).build(), fault }, given);
+    expect(claim).toEqual({ kind: 'rejected', reason: 'ExtendedValidationFailed', message: fault });
+  });
+});
+
+describe('a Secret that cannot be had (Route semantics 7.1, 8.18; observed 28)', () => {
+  const field = 'spec.tls.externalCertificate: ';
+  const may = (verb: string): string =>
+    `${field}Forbidden: router serviceaccount does not have permission to ${verb} this secret`;
+  const absent = `${field}Not found: "secrets \\"x-good\\" not found"`;
+  const refusal =
+    'secrets "x-good" is forbidden: User "system:serviceaccount:openshift-ingress:router" cannot get resource "secrets" ' +
+    'in API group "" in the namespace "diff-a"';
+  const cases: readonly (readonly [
+    name: string,
+    denied: readonly string[],
+    read: SecretFault['read'],
+    message: string,
+    expected: string,
+  ])[] = [
+    [
+      'every verb is denied, and it cannot be read',
+      ['get', 'watch', 'list'],
+      'unreadable',
+      refusal,
+      `[${may('get')}, ${may('watch')}, ${may('list')}, ${field}Internal error: ${refusal}]`,
+    ],
+    [
+      'denied, though it can be read',
+      ['get', 'watch', 'list'],
+      'not-tried',
+      '',
+      `[${may('get')}, ${may('watch')}, ${may('list')}]`,
+    ],
+    ['one verb is denied', ['watch'], 'not-tried', '', may('watch')],
+    ['one verb is denied, and there is none', ['list'], 'absent', '', `[${may('list')}, ${absent}]`],
+    ['there is none', [], 'absent', '', absent],
+    [
+      'it cannot be read',
+      [],
+      'unreadable',
+      'etcdserver: leader changed',
+      `${field}Internal error: etcdserver: leader changed`,
+    ],
+  ];
+  const route = aRoute('diff-a/r').host('a.test').edge().externalCertificate('x-good').build();
+  test.each(cases)('%s', (_name, denied, read, message, expected) => {
+    const fault: SecretFault = { kind: 'SecretFault', namespace: 'diff-a', name: 'x-good', denied, read, message };
+    expect(treatmentOf(route, fault, null, settings)).toEqual({
+      kind: 'refused',
+      verdict: { kind: 'rejected', reason: 'ExternalCertificateValidationFailed', message: expected },
+    });
+    // Whether certificates are looked at is another matter.
+    expect(treatmentOf(route, fault, null, { ...settings, extendedValidation: false }).kind).toBe('refused');
+  });
+
+  test('with external certificates switched off the field says nothing (D22)', () => {
+    const off = { ...settings, externalCertificates: false };
+    const fault: SecretFault = {
+      kind: 'SecretFault',
+      namespace: 'n',
+      name: 's',
+      denied: [],
+      read: 'absent',
+      message: '',
+    };
+    const pair = makeCertificate({ names: ['a.test'] });
+    for (const secret of [undefined, fault, aSecret('diff-a/x-good', pair), aSecret('diff-a/x-good', pair, 'Opaque')]) {
+      expect(treatmentOf(route, secret, null, off)).toMatchObject({ kind: 'served', serving: null, warnings: [] });
+    }
+  });
+});
+
+describe('without extended validation', () => {
+  const off = { ...settings, extendedValidation: false };
+  const pair = makeCertificate({ names: ['a.test'] });
+  const other = makeCertificate({ names: ['b.test'] });
+  const route = aRoute('n/r').host('a.test');
+  const mismatch = route.edge({ certificate: pair.certificate, key: other.key });
+
+  test('a certificate that is no good is not served, and the owner is told', () => {
+    expect(treatmentOf(mismatch.build(), undefined, null, settings).kind).toBe('refused');
+    const treated = treatmentOf(mismatch.build(), undefined, null, off);
+    expect(treated).toMatchObject({ kind: 'served', termination: 'edge', serving: null });
+    const message = 'spec.tls.key: Invalid value: "redacted key data": tls: private key does not match public key';
+    expect(treated.kind === 'served' && treated.warnings).toEqual([
+      `the default certificate is served, as extended validation is off: ${message}`,
+    ]);
+  });
+
+  test('nor is one in a Secret', () => {
+    const built = route.edge().externalCertificate('s').build();
+    const wrong = aSecret('n/s', { certificate: pair.certificate, key: other.key });
+    expect(treatmentOf(built, wrong, null, off)).toMatchObject({ kind: 'served', serving: null });
+    expect(treatmentOf(built, aSecret('n/s', pair), null, off)).toMatchObject({
+      kind: 'served',
+      serving: { chain: pair.certificate },
+      warnings: [],
+    });
+  });
+
+  test.each([
+    ['a CA that is none', route.edge(pair).tls({ caCertificate: 'x' })],
+    ['a certificate that is none', route.edge({ certificate: 'x', key: 'y' })],
+    ['a certificate without a key', route.edge().tls({ certificate: pair.certificate })],
+  ])('%s: the default certificate, and a warning', (_name, built) => {
+    const treated = treatmentOf(built.build(), undefined, null, off);
+    expect(treated).toMatchObject({ kind: 'served', serving: null });
+    expect(treated.kind === 'served' && treated.warnings).toHaveLength(1);
+  });
+
+  test.each([
+    ['an unknown termination', route.termination('nonsense')],
+    ['no termination', route.termination('')],
+    ['a CA for the pods that is none', route.reencrypt('x', pair)],
+    ['a CA for the pods that is none, and a wrong certificate', route.reencrypt('x', { ...pair, key: other.key })],
+  ])('%s is refused all the same', (_name, built) => {
+    const strict = treatmentOf(built.build(), undefined, null, settings);
+    expect(strict).toMatchObject({ kind: 'refused', verdict: { reason: 'ExtendedValidationFailed' } });
+    expect(treatmentOf(built.build(), undefined, null, off)).toEqual(strict);
+  });
+
+  test('what is good is served as ever', () => {
+    for (const built of [route, route.edge(pair), route.passthrough(), route.reencrypt('', pair)]) {
+      expect(treatmentOf(built.build(), undefined, null, off)).toEqual(
+        treatmentOf(built.build(), undefined, null, settings),
+      );
+    }
   });
 });

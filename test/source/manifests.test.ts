@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decodeManifest } from '../../src/source/decode-manifest.ts';
+import { decodeFaultyRoute, decodeManifest } from '../../src/source/decode-manifest.ts';
 import { type Manifest, manifestKey, type RouteManifest } from '../../src/source/manifests.ts';
 
 const to = { kind: 'Service', name: 'foo' };
@@ -478,6 +478,156 @@ describe('any object', () => {
         .map((rest) => ({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 's' }, ...rest })),
     );
     fc.assert(fc.property(objects, (object) => !reasonOf(object).includes(secret)));
+  });
+});
+
+describe('the status of a Route (Route semantics 1.5)', () => {
+  const entry = {
+    routerName: 'default',
+    host: 7,
+    conditions: [{ type: 'Admitted', 'x-more': [null, { a: 1 }] }, null],
+    later: { unknown: true },
+    none: null,
+  };
+  const statusOf = (status: unknown, metadata: object = {}): RouteManifest['status'] => {
+    const manifest = manifestOf({ ...routeObject({}, metadata), status });
+    if (manifest.kind !== 'Route') throw new Error(manifest.kind);
+    return manifest.status;
+  };
+
+  test('goes as it came: unknown fields, nulls, and the order of all', () => {
+    const list = [entry, { host: 'a' }, {}, { ...entry, routerName: 'b' }];
+    const { resourceVersion, ingress } = statusOf({ ingress: list, more: 1 }, { resourceVersion: '17' });
+    expect(resourceVersion).toBe('17');
+    expect(JSON.stringify(ingress)).toBe(JSON.stringify(list));
+  });
+
+  // Others write here, too: what cannot be read of it must not cost the Route.
+  const odd: readonly (readonly [name: string, status: unknown])[] = [
+    ['absent', undefined],
+    ['null', null],
+    ['empty', {}],
+    ['without a list', { ingress: null }],
+    ['a text', 'x'],
+    ['a list', []],
+    ['with a text for a list', { ingress: 'x' }],
+    ['with an entry that is a text', { ingress: [entry, 'x'] }],
+    ['with an entry that is null', { ingress: [null] }],
+  ];
+  test.each(odd)('%s is no entry', (_name, status) => {
+    expect(statusOf(status)).toEqual({ resourceVersion: '', ingress: [] });
+  });
+
+  test('a version that is no text costs the Route', () => {
+    expect(reasonOf(routeObject({}, { resourceVersion: 7 }))).toContain('metadata.resourceVersion');
+  });
+});
+
+describe('a Route that cannot be read', () => {
+  const known = {
+    namespace: 'shop',
+    name: 'r',
+    uid: 'u-1',
+    resourceVersion: '9',
+    creationTimestamp: '2024-01-02T03:04:05Z',
+    generation: 3,
+    labels: { app: 'shop' },
+    annotations: { a: 'b' },
+  };
+  const ingress = [{ routerName: 'default', x: [1] }];
+
+  test('keeps what tells its owner of it: its identity, its host and its status', () => {
+    const object = {
+      ...routeObject({ host: 'a.test', path: 'x', to: 7, tls: { termination: 'edge' } }, known),
+      status: { ingress },
+    };
+    expect(decodeFaultyRoute(object, 'why')).toEqual({
+      kind: 'Route',
+      namespace: 'shop',
+      name: 'r',
+      uid: 'u-1',
+      createdMs: Date.UTC(2024, 0, 2, 3, 4, 5),
+      generation: 3,
+      labels: { app: 'shop' },
+      annotations: { a: 'b' },
+      host: 'a.test',
+      subdomain: '',
+      path: '',
+      to: { name: '', weight: 0 },
+      alternateBackends: [],
+      targetPort: '',
+      wildcardPolicy: 'None',
+      tls: null,
+      fault: 'why',
+      status: { resourceVersion: '9', ingress },
+    } satisfies RouteManifest);
+  });
+
+  const hosts: readonly (readonly [name: string, spec: unknown, host: string])[] = [
+    ['no spec', undefined, ''],
+    ['a spec that is null', null, ''],
+    ['a spec that is a number', 42, ''],
+    ['a spec that is a list', [], ''],
+    ['a host that is a number', { host: 7 }, ''],
+    ['a host that is null', { host: null }, ''],
+    ['a host', { host: 'A.test', to: [] }, 'A.test'],
+  ];
+  test.each(hosts)('%s', (_name, spec, host) => {
+    expect(decodeFaultyRoute({ metadata: { name: 'r' }, spec }, 'why')).toMatchObject({
+      name: 'r',
+      namespace: 'default',
+      host,
+      fault: 'why',
+    });
+  });
+
+  const nobody: readonly (readonly [name: string, value: unknown])[] = [
+    ['nothing', null],
+    ['a text', 'x'],
+    ['no metadata', {}],
+    ['no name', { metadata: {} }],
+    ['an empty name', { metadata: { name: '' } }],
+    ['a name with a slash', { metadata: { name: 'a/b' } }],
+    ['a name that is a number', { metadata: { name: 7 } }],
+    ['labels that are none', { metadata: { name: 'r', labels: 7 } }],
+    ['a creation time that is none', { metadata: { name: 'r', creationTimestamp: 'x' } }],
+  ];
+  test.each(nobody)('it is not even known which one it is: %s', (_name, value) => {
+    expect(decodeFaultyRoute(value, 'why')).toBeNull();
+  });
+
+  test('every object that is refused and has a name of its own can be told of', () => {
+    const specs = fc.oneof(
+      fc.anything(),
+      fc.record({ host: fc.anything(), to: fc.anything(), path: fc.anything(), tls: fc.anything() }),
+    );
+    fc.assert(
+      fc.property(specs, fc.anything(), (spec, status) => {
+        const object = { ...routeObject({}, known), spec, status };
+        const decoded = decodeManifest(object);
+        if (decoded.kind !== 'invalid') return;
+        const route = decodeFaultyRoute(object, decoded.reason);
+        expect(route).toMatchObject({ name: 'r', namespace: 'shop', uid: 'u-1', fault: decoded.reason });
+        expect(manifestKey(route as RouteManifest)).toBe(decoded.key);
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe('a Namespace', () => {
+  test.each([
+    ['v1', 'Namespace'],
+    ['project.openshift.io/v1', 'Project'],
+  ])('%s %s', (apiVersion, kind) => {
+    const metadata = { name: 'shop', labels: { env: 'a', gone: null }, annotations: { x: 'y' } };
+    const manifest = manifestOf({ apiVersion, kind, metadata, status: { phase: 'Active' } });
+    expect(manifest).toEqual({ kind: 'Namespace', name: 'shop', labels: { env: 'a' } });
+    expect(manifestKey(manifest)).toBe('Namespace/shop');
+    expect(decodeManifest({ apiVersion, kind, metadata: { name: 'shop', labels: 7 } })).toMatchObject({
+      kind: 'invalid',
+      key: 'Namespace/shop',
+    });
   });
 });
 

@@ -1,6 +1,7 @@
 // A load of plain HTTP requests with every outcome counted: what users would notice of a restart or a drain.
 
 import { connect, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 
 export type LoadCounts = {
   answered: number;
@@ -18,6 +19,8 @@ export type LoadOptions = {
   readonly connections: number;
   /** A new connection for every request, or one kept. */
   readonly keepAlive: boolean;
+  /** Rest after each answer, for a load that leaves the machine to others. Default: none. */
+  readonly pauseMs?: number;
 };
 
 /** Sends one request after the other over each connection until it is stopped or refused. */
@@ -82,6 +85,7 @@ export class Load {
         return;
       }
       this.#count(answer);
+      if (this.#options.pauseMs !== undefined) await delay(this.#options.pauseMs);
       if (!this.#options.keepAlive || /\r\nconnection: close\r\n/i.test(answer)) return;
     }
   }

@@ -29,8 +29,8 @@ export type InformerOptions = {
   readonly onEvents: (events: readonly ManifestEvent[]) => void;
   /** The first list is complete, and everything in it has been told. */
   readonly onSynced: () => void;
-  /** Something cannot be read; the same is not told twice in a row. */
-  readonly onProblem: (reason: string) => void;
+  /** Something cannot be read; the same is not told twice in a row. The key is that of the object, if it is but one. */
+  readonly onProblem: (reason: string, key: ManifestKey | null) => void;
   /** The API server has no such kind: the Informer has ended. Null: it may come yet. */
   readonly onMissing: (() => void) | null;
 };
@@ -60,6 +60,8 @@ export class Informer {
   #synced = false;
   #heardMs: number = performance.now();
   #problem = '';
+  /** Failures in a row. */
+  #failures = 0;
   #running: Promise<void> | null = null;
   #fieldSelector: string;
 
@@ -95,6 +97,7 @@ export class Informer {
         if (this.#options.pollMs === null) await this.#watch();
         else await this.#pause(this.#options.pollMs);
         this.#backoff.reset();
+        this.#failures = 0;
       } catch (error) {
         if (signal.aborted) return;
         if (this.#options.onMissing !== null && !this.#synced && error instanceof ApiError && error.code === 404) {
@@ -123,13 +126,15 @@ export class Informer {
       this.#brokenAt = this.#version;
     }
     const { code, message } = asApiError(error, 'cannot go on');
+    // Connections are cut now and then, and the next one stands at once: that alone is nothing to look at.
+    if (++this.#failures === 1 && code === 0 && !(error instanceof BrokenWatch)) return;
     const help =
       code === 404 && resource.kind === 'Route' ? ' (is the Route CRD installed? see manifests/crd.yaml)' : '';
     this.#tell(`${resource.kind}: ${message}${help}`);
   }
 
   #tell(problem: string): void {
-    if (problem !== '' && problem !== this.#problem) this.#options.onProblem(problem);
+    if (problem !== '' && problem !== this.#problem) this.#options.onProblem(problem, null);
     this.#problem = problem;
   }
 
@@ -147,10 +152,12 @@ export class Informer {
       }
       this.#options.onProblem(
         `${this.#options.resource.kind}: the list lacks ${lost.length} of ${this.#told.size} objects; asking again`,
+        null,
       );
       suspected = new Set(lost);
       await delay(secondLookMs * (0.5 + Math.random() / 2), undefined, { signal: this.#ended.signal });
     }
+    this.#failures = 0;
     this.#tell('');
     if (this.#synced) return;
     this.#synced = true;
@@ -237,6 +244,7 @@ export class Informer {
             events++;
             // It works: what fails from now on is another failure.
             this.#backoff.reset();
+            this.#failures = 0;
           }
         } finally {
           // What came before a broken line is sound.
@@ -278,7 +286,7 @@ export class Informer {
     } else if (decoded.kind === 'invalid') {
       manifest = kind === 'Route' ? decodeFaultyRoute(whole, decoded.reason) : null;
       if (manifest === null) {
-        this.#options.onProblem(`${decoded.key ?? kind}: ${decoded.reason}`);
+        this.#options.onProblem(`${decoded.key ?? kind}: ${decoded.reason}`, decoded.key);
         // Its last sound version stays in force.
         if (decoded.key !== null) found?.add(decoded.key);
       }

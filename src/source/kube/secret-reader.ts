@@ -116,7 +116,12 @@ export class SecretReader {
       onSynced: () => {
         if (!wasSeen) this.#tell({ denied: [], read: 'absent', message: '' });
       },
-      onProblem: (reason) => onProblem(`${namespace}/${name}: ${reason}`),
+      onProblem: (reason, key) => {
+        onProblem(`${namespace}/${name}: ${reason}`);
+        // What was read before stays in force, as everywhere; but a Route that waits for its first answer must get one.
+        if (!wasSeen) this.#tell({ denied: [], read: 'unreadable', message: reason });
+        if (key !== null) wasSeen = true;
+      },
     });
     this.#informer = informer;
     informer.start();
