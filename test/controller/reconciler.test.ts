@@ -920,7 +920,7 @@ describe('any sequence of events', () => {
               if (delta !== null) expect(delta.changes).not.toEqual([]);
               for (const { route: of, verdict } of verdicts) {
                 expect(wordsOf(verdict), 'nothing is told twice').not.toBe(before[`${of.namespace}/${of.name}`]);
-                expect(present.get(manifestKey(of))).toBe(of);
+                expect(present.get(manifestKey(of))).toEqual(of);
               }
               expectClosed(cluster.replica);
             } else if (happened.kind === 'default') {

@@ -336,6 +336,10 @@ describe.concurrent('what it holds', () => {
     };
     await using reading = await Reading.started(prepare);
     expect(await reading.answer()).toEqual(fault([], 'unreadable', expect.stringContaining('illegal base64 data')));
+    await reading.watching();
+    reading.server.delete('Secret', 'shop', 's');
+    await reading.until(() => reading.told.length === 2);
+    expect(reading.told[1]).toEqual(fault([], 'absent'));
   });
 
   test('what is known stays while the API server is away', async () => {

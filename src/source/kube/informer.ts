@@ -53,6 +53,8 @@ export class Informer {
   readonly #backoff: Backoff = new Backoff();
   /** Every object that was told, with the version that was told. */
   readonly #told: Map<ManifestKey, string> = new Map();
+  /** Objects that could not be read and have never been: their end is told, as their coming was. */
+  readonly #refused: Set<ManifestKey> = new Set();
   /** From which version the next watch goes on; null: a list is needed. */
   #version: string | null = null;
   /** Where a watch broke last: if it breaks there again, only a list helps. */
@@ -201,8 +203,9 @@ export class Informer {
     try {
       return await client.get(resource.path, { ...query, labelSelector, fieldSelector: this.#fieldSelector }, signal);
     } catch (error) {
-      // Not every server can select by these fields; the shard looks at them again in any case.
-      if (!(error instanceof ApiError) || error.code !== 400 || this.#fieldSelector === '') throw error;
+      // Not every server selects Routes by these fields; the shard looks at them again in any case.
+      const mayWiden = resource.kind === 'Route' && this.#fieldSelector !== '';
+      if (!mayWiden || !(error instanceof ApiError) || error.code !== 400) throw error;
       const answer = await client.get(resource.path, { ...query, labelSelector }, signal);
       this.#fieldSelector = '';
       return answer;
@@ -287,8 +290,11 @@ export class Informer {
       manifest = kind === 'Route' ? decodeFaultyRoute(whole, decoded.reason) : null;
       if (manifest === null) {
         this.#options.onProblem(`${decoded.key ?? kind}: ${decoded.reason}`, decoded.key);
-        // Its last sound version stays in force.
-        if (decoded.key !== null) found?.add(decoded.key);
+        if (decoded.key !== null) {
+          // Its last sound version stays in force, if there was one.
+          found?.add(decoded.key);
+          if (!this.#told.has(decoded.key)) this.#refused.add(decoded.key);
+        }
       }
     }
     if (manifest === null) return;
@@ -297,6 +303,7 @@ export class Informer {
     found?.add(key);
     if (version !== '' && this.#told.get(key) === version) return;
     this.#told.set(key, version);
+    this.#refused.delete(key);
     batch.push({ key, manifest });
   }
 
@@ -305,7 +312,8 @@ export class Informer {
     const { name, namespace } = (object['metadata'] ?? {}) as { name?: unknown; namespace?: unknown };
     const path = namespace === undefined ? String(name) : `${String(namespace)}/${String(name)}`;
     const key = `${kind === 'Project' ? 'Namespace' : kind}/${path}` as ManifestKey;
-    if (this.#told.delete(key)) batch.push({ key, manifest: undefined });
+    const wasRefused = this.#refused.delete(key);
+    if (this.#told.delete(key) || wasRefused) batch.push({ key, manifest: undefined });
   }
 }
 
