@@ -3,8 +3,11 @@
 
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { resolve } from 'node:path';
+import { loadAll } from 'js-yaml';
 import { describe, expect, test } from 'vitest';
 import { loadConfig } from '../../src/config/load.ts';
 import { type Config, settingList } from '../../src/config/schema.ts';
@@ -299,6 +302,20 @@ describe.skipIf(noHelm)('the Route type', () => {
       name: 'routes.route.openshift.io',
       annotations: { 'helm.sh/resource-policy': 'keep' },
     });
+  });
+
+  test('comes with the rights to use it, as the manifests have them', async () => {
+    const rendered = await objects('--set=crds.install=true');
+    const [edit, view] = loadAll(
+      readFileSync(resolve(import.meta.dirname, '../../manifests/user-roles.yaml'), 'utf8'),
+    ) as KubeObject[];
+    for (const role of [edit, view]) {
+      const found = rendered.find(({ metadata }) => metadata.name === role?.metadata.name);
+      expect(found).toMatchObject({ rules: (role as { rules?: unknown })?.rules });
+      const aggregates = Object.entries(role?.metadata.labels ?? {}).filter(([name]) => name.includes('aggregate'));
+      expect(found?.metadata.labels).toMatchObject(Object.fromEntries(aggregates));
+    }
+    expect((await objects()).filter(({ metadata }) => /-routes-/.test(metadata.name))).toEqual([]);
   });
 
   test("is not put over another's", async () => {

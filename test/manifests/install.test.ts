@@ -83,7 +83,7 @@ test('the Routes of the demo are Routes of the definition', () => {
 });
 
 describe('rights', () => {
-  const role: Role = the('ClusterRole');
+  const role: Role = the('ClusterRole', 'headgate');
   const rights = role.rules.flatMap(({ apiGroups, resources, verbs }) =>
     apiGroups.flatMap((group) => resources.map((resource) => `${resource}.${group}: ${[...verbs].sort().join(' ')}`)),
   );
@@ -103,6 +103,20 @@ describe('rights', () => {
   test('know no wildcard and no Secret', () => {
     const words = objects.filter(({ kind }) => kind.endsWith('Role')).flatMap((object) => (object as Role).rules);
     expect(JSON.stringify(words)).not.toMatch(/\*|secret/i);
+  });
+
+  test('who may edit a namespace may edit its Routes, and who may look may look', () => {
+    const verbsOf = (name: string): readonly (readonly string[])[] =>
+      the<Role>('ClusterRole', name).rules.map(({ verbs }) => verbs);
+    expect(the('ClusterRole', 'headgate-routes-edit').metadata.labels).toMatchObject({
+      'rbac.authorization.k8s.io/aggregate-to-admin': 'true',
+      'rbac.authorization.k8s.io/aggregate-to-edit': 'true',
+    });
+    expect(the('ClusterRole', 'headgate-routes-view').metadata.labels).toMatchObject({
+      'rbac.authorization.k8s.io/aggregate-to-view': 'true',
+    });
+    expect(verbsOf('headgate-routes-view')).toEqual([['get', 'list', 'watch']]);
+    expect(verbsOf('headgate-routes-edit')[0]).toEqual(expect.arrayContaining(['create', 'delete', 'update', 'patch']));
   });
 
   test('belong to the account of the router', () => {
