@@ -28,6 +28,11 @@ const firstBackoffMs = 50;
 const lastBackoffMs = 5_000;
 /** A child that lived so long has earned a fresh start. */
 const steadyMs = 10_000;
+/**
+ * A young generation of 4 MB in place of 32: its three halves are resident for good in a process that has once been busy, and
+ * what outlives it is collected sooner.
+ */
+const childFlags: readonly string[] = ['--max-semi-space-size=4'];
 /** First descriptor that a child inherits behind the standard streams and the fork's channel. */
 const firstInheritedFd = 4;
 
@@ -223,7 +228,7 @@ export class Supervisor {
     const fds = isController ? this.#sockets.controllerFds : this.#sockets.workerFds;
     const running = fork(join(import.meta.dirname, 'main.ts'), [isController ? 'controller' : 'worker'], {
       // Nothing of the parent's own flags: a debugger's port cannot be shared.
-      execArgv: [],
+      execArgv: [...childFlags],
       // The key that this may hold reaches the controller over the channel; nobody else needs it, and environments are read.
       env: { ...process.env, DEFAULT_CERTIFICATE: undefined },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...fds],

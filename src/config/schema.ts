@@ -585,7 +585,7 @@ export const settings = {
     default: '2000',
     about: `Certificates that each worker keeps ready for handshakes. The least recently used goes first; it is made ready
       again when it is next asked for.`,
-    reason: `One takes about 33 KB, so this is 66 MB in each worker at most.`,
+    reason: `One takes about 42 KB, so this is 84 MB in each worker at most.`,
   },
 
   workers: {

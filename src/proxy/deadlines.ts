@@ -17,21 +17,19 @@ export class Deadlines {
   #owners: (DeadlineOwner | null)[] = new Array(256).fill(null);
   #free: number[] = [];
   #used = 0;
+  #claimed = 0;
   #nowMs: number = performance.now();
-  readonly #timer: NodeJS.Timeout;
-
-  constructor() {
-    this.#timer = setInterval(() => this.#sweep(), sweepMs);
-    this.#timer.unref();
-  }
+  /** Runs only while somebody has a slot: ten times a second for nothing is half of what an idle worker would use. */
+  #timer: NodeJS.Timeout | null = null;
 
   /** Time of the last sweep in ms, for whom 100 ms are exact enough. */
   get nowMs(): number {
-    return this.#nowMs;
+    return this.#timer === null ? performance.now() : this.#nowMs;
   }
 
   /** A slot for this owner, with no deadline yet. */
   claim(owner: DeadlineOwner): DeadlineSlot {
+    if (this.#claimed++ === 0) this.#start();
     const slot = this.#free.pop() ?? this.#used++;
     if (slot >= this.#times.length) this.#grow();
     this.#times[slot] = never;
@@ -52,10 +50,18 @@ export class Deadlines {
     this.#times[slot] = never;
     this.#owners[slot] = null;
     this.#free.push(slot);
+    if (--this.#claimed === 0) this.close();
   }
 
   close(): void {
-    clearInterval(this.#timer);
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
+  }
+
+  #start(): void {
+    this.#nowMs = performance.now();
+    this.#timer = setInterval(() => this.#sweep(), sweepMs);
+    this.#timer.unref();
   }
 
   #sweep(): void {

@@ -3,7 +3,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Metrics } from './metrics.ts';
 
-const resolutionMs = 20;
+const resolutionMs = 50;
 
 /** Registers the metrics of this process under its name (`supervisor`, `controller`, `worker-0`, ...). */
 export function observeProcess(metrics: Metrics, name: string): void {
