@@ -28,8 +28,6 @@ type Written = {
   readonly atMs: number;
   readonly entry: DesiredEntry;
   readonly before: string;
-  /** Empty until the write is answered. */
-  readonly after: string;
 };
 
 const writesAtOnce = 8;
@@ -40,6 +38,8 @@ const maxContended = 5;
 /** How long a replica waits for another that was faster before: from the first to the last time. */
 const firstPatienceMs = 50;
 const lastPatienceMs = 5_000;
+/** Writes of one Route that may still come back. */
+const maxSent = 4;
 const firstRetryMs = 1_000;
 const lastRetryMs = 60_000;
 /** Events beyond this rate are dropped: status says the same. */
@@ -59,8 +59,12 @@ export class StatusWriter {
   readonly #leaving: Map<RouteKey, Task> = new Map();
   readonly #backlog: Map<RouteKey, Task> = new Map();
   readonly #running: Set<RouteKey> = new Set();
-  /** What was written last, on which version of the Route, and which version that made. */
+  /** What was written last, and on which version of the Route. */
   readonly #wrote: Map<RouteKey, Written> = new Map();
+  /** What was sent and has not come back through the watch, oldest first. A write that failed may have had its effect. */
+  readonly #sent: Map<RouteKey, readonly DesiredEntry[]> = new Map();
+  /** Routes that had changed when we wrote: another replica may have been there. */
+  readonly #conflicted: Set<RouteKey> = new Set();
   readonly #contendedUntilMs: Map<RouteKey, number> = new Map();
   readonly #writes: TokenBucket;
   readonly #events: TokenBucket = new TokenBucket(eventsPerSecond, eventBurst);
@@ -90,22 +94,42 @@ export class StatusWriter {
 
   /** The Route was seen anew: its status may have changed. `before` is what its status held until now. */
   seen(key: RouteKey, before: RouteStatus | undefined): void {
+    const { routerName } = this.#settings;
+    const entry = entryOf(this.#subject.statusOf(key)?.ingress ?? [], routerName);
+    // What we wrote ourselves may come back when the Verdict is the one of before again, before the write is answered, without
+    // an answer ever, or in a version that somebody else has made since.
+    const isEcho = this.#cameBack(key, entry);
     const desired = this.#desired(key);
     if (desired === undefined) return;
-    const { routerName } = this.#settings;
+    const isRight = says(entry, desired);
     const wasRight = before !== undefined && says(entryOf(before.ingress, routerName), desired);
-    const status = this.#subject.statusOf(key);
-    const entry = entryOf(status?.ingress ?? [], routerName);
-    // What we wrote ourselves may come back when the Verdict is the one of before again, or before the write is answered.
-    const isEcho = this.#running.has(key) || status?.resourceVersion === this.#wrote.get(key)?.after;
-    if (wasRight && !isEcho && entry !== undefined && !says(entry, desired)) this.#contested(key);
+    if (wasRight && !isEcho && entry !== undefined && !isRight) this.#contested(key);
+    const wasWanted = this.#conflicted.delete(key) || this.#urgent.has(key) || this.#backlog.has(key);
+    // Another replica was faster; it will be the next time, too.
+    if (isRight && !isEcho && wasWanted && !this.#running.has(key)) this.#bePatient();
     this.#check(key, false);
+  }
+
+  /** Whether an entry is what we sent. What was sent before it has come back with it, or never will. */
+  #cameBack(key: RouteKey, entry: IngressEntry | undefined): boolean {
+    const sent = this.#sent.get(key) ?? [];
+    const at = sent.findIndex((each) => says(entry, each));
+    if (at < 0) return false;
+    this.#keepSent(key, sent.slice(at + 1));
+    return true;
+  }
+
+  #keepSent(key: RouteKey, sent: readonly DesiredEntry[]): void {
+    if (sent.length === 0) this.#sent.delete(key);
+    else this.#sent.set(key, sent);
   }
 
   /** The Route is not ours any more, or gone: our entry must not stay behind. */
   left(key: RouteKey): void {
     this.#inForce.delete(key);
     this.#wrote.delete(key);
+    this.#sent.delete(key);
+    this.#conflicted.delete(key);
     this.#contendedUntilMs.delete(key);
     this.#urgent.delete(key);
     this.#backlog.delete(key);
@@ -132,9 +156,8 @@ export class StatusWriter {
     const desired = this.#desired(key);
     if (desired === undefined) return;
     if (this.#isRight(key, desired)) {
-      const wasPlanned = this.#urgent.delete(key) || this.#backlog.delete(key);
-      // Another replica was faster; it will be the next time, too.
-      if (wasPlanned && !this.#running.has(key)) this.#bePatient();
+      this.#urgent.delete(key);
+      this.#backlog.delete(key);
       return;
     }
     const dueMs = Math.max(performance.now() + this.#patienceMs * Math.random(), this.#silentUntilMs(key));
@@ -250,8 +273,8 @@ export class StatusWriter {
     if (this.#isRight(key, desired) || this.#silentUntilMs(key) > performance.now()) return this.#check(key, false);
     const ingress = withEntry(status.ingress, desired, now());
     const before = this.#wrote.get(key);
-    const writing = { atMs: performance.now(), entry: desired, before: status.resourceVersion, after: '' };
-    this.#wrote.set(key, writing);
+    this.#wrote.set(key, { atMs: performance.now(), entry: desired, before: status.resourceVersion });
+    this.#keepSent(key, [...(this.#sent.get(key) ?? []), desired].slice(-maxSent));
     const result = await this.#api.writeIngress({ ...route, status }, ingress).catch((error: unknown) => {
       restore(this.#wrote, key, before);
       throw error;
@@ -259,13 +282,17 @@ export class StatusWriter {
     this.#count(result.kind);
     if (result.kind !== 'written') {
       restore(this.#wrote, key, before);
-      // A conflict: the watch will bring the newer version, and with it the question anew.
-      if (result.kind === 'conflict') this.#bePatient();
+      this.#keepSent(
+        key,
+        (this.#sent.get(key) ?? []).filter((each) => each !== desired),
+      );
+      // The watch will bring the newer version, and with it the question anew; unless it has done so by now.
+      const isBehind = this.#subject.statusOf(key)?.resourceVersion === status.resourceVersion;
+      if (result.kind === 'conflict' && isBehind) this.#conflicted.add(key);
       return;
     }
     this.#patienceMs = 0;
-    this.#wrote.set(key, { ...writing, after: result.resourceVersion });
-    await this.#tell({ ...route, status }, known);
+    void this.#tell({ ...route, status }, known);
   }
 
   async #leave(key: RouteKey): Promise<void> {

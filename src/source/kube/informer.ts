@@ -37,7 +37,7 @@ export type InformerOptions = {
 
 /** 250 Routes with certificates are some 2 MB of JSON: 10 ms to read. */
 const pageSize = 250;
-/** A list that lacks more than half of what is known, and this many, is asked for again before it is believed. */
+/** A list that lacks more than half of what is known, and more than this, is asked for again; so is an empty one. */
 const suspiciousLoss = 10;
 const secondLookMs = 1_000;
 /** The API server ends a watch by itself after so long; chosen at random, so that not all end at once. */
@@ -147,7 +147,9 @@ export class Informer {
       const { found, version } = await this.#pages();
       const lost = [...this.#told.keys()].filter((key) => !found.has(key));
       const unexpected = lost.filter((key) => !suspected.has(key)).length;
-      if (unexpected <= suspiciousLoss || unexpected <= this.#told.size / 2) {
+      const isEmptied = found.size === 0 && unexpected > 0;
+      const isGreat = unexpected > suspiciousLoss && unexpected > this.#told.size / 2;
+      if (!isEmptied && !isGreat) {
         this.#version = version;
         this.#forget(lost);
         break;
