@@ -10,6 +10,18 @@ const bulkBytes = 16_384;
 
 const sharedBuffer: Buffer = Buffer.allocUnsafeSlow(bufferBytes);
 
+/** Views of the shared buffer by their length: what comes most has few lengths, and making a view costs more than looking at it. */
+const views: (Buffer | undefined)[] = new Array(2048).fill(undefined);
+
+function viewOf(length: number): Buffer {
+  let view = views[length];
+  if (view === undefined) {
+    view = sharedBuffer.subarray(0, length);
+    views[length] = view;
+  }
+  return view;
+}
+
 /** Takes what comes on a socket. */
 export type Taker = (chunk: Buffer) => void;
 
@@ -17,6 +29,8 @@ export type Taker = (chunk: Buffer) => void;
 export class SharedRead {
   /** Whom the bytes are for. Set before the first turn of the event loop. */
   taker: Taker;
+  /** Looks at bytes that stay what they are during the call only; answers whether it has dealt with them. */
+  glance: ((view: Buffer) => boolean) | null = null;
   #bulk = false;
 
   constructor(taker: Taker) {
@@ -35,6 +49,7 @@ export class SharedRead {
     this.#bulk = length >= bulkBytes;
     let chunk: Buffer;
     if (buffer === sharedBuffer) {
+      if (this.glance !== null && length < views.length && this.glance(viewOf(length))) return true;
       chunk = Buffer.allocUnsafe(length);
       sharedBuffer.copy(chunk, 0, 0, length);
     } else {
@@ -77,9 +92,11 @@ export function acceptSharedReads(server: Server, onSocket: (socket: Socket) => 
 }
 
 /** Has a socket's bytes taken, by the shorter way where it has one. */
-export function takeFrom(socket: Socket, taker: Taker): void {
-  if (socket instanceof SharedReadSocket) socket.reading.taker = taker;
-  else socket.on('data', taker);
+export function takeFrom(socket: Socket, taker: Taker, glance: (view: Buffer) => boolean): void {
+  if (socket instanceof SharedReadSocket) {
+    socket.reading.taker = taker;
+    socket.reading.glance = glance;
+  } else socket.on('data', taker);
 }
 
 function ignore(): void {

@@ -31,7 +31,11 @@ test.each([
   const socket = await accepted.promise;
   expect(socket instanceof SharedReadSocket).toBe(isShared);
   const taken = Promise.withResolvers<string>();
-  takeFrom(socket, (chunk) => taken.resolve(chunk.toString()));
+  takeFrom(
+    socket,
+    (chunk) => taken.resolve(chunk.toString()),
+    () => false,
+  );
   client.write('hello');
   expect(await taken.promise).toBe('hello');
   expect(socket.remoteAddress).toBe('127.0.0.1');

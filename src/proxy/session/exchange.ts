@@ -243,7 +243,7 @@ export class Exchange implements UpstreamUser {
     this.#state = 'exchanging';
     let taken: boolean;
     if (this.#heldBytes === 0) {
-      taken = upstream.socket.write(this.#headText, 'latin1');
+      taken = upstream.writer.write(this.#headText);
     } else {
       taken = upstream.socket.write(joined(this.#headText, this.#held, this.#heldBytes));
       this.#held = [];

