@@ -197,6 +197,21 @@ export class FieldLines {
     if (gap > 0) bytes.copyWithin(at + gap, at, runEnd);
     return gap;
   }
+
+  /**
+   * Copies a message, without its dropped lines, to the beginning of a buffer that has room for it. `from` begins with the
+   * bytes that the text was made of and holds the message alone. Answers how many bytes have been copied.
+   */
+  copyKept(from: Buffer, to: Buffer): number {
+    let copied = 0;
+    let runAt = 0;
+    for (let line = 0; line < this.count; line++) {
+      if (this.#dropped[line] === 0) continue;
+      copied += from.copy(to, copied, runAt, this.#lineAt[line]);
+      runAt = this.#lineAt[line + 1] ?? 0;
+    }
+    return copied + from.copy(to, copied, runAt);
+  }
 }
 
 /** 0 or 1 for HTTP/1.0 and HTTP/1.1 (eight characters), -1 for everything else. */

@@ -78,6 +78,11 @@ export class ResponseHead {
     return this.#lines.compact(bytes, at);
   }
 
+  /** Copies a whole message, whose head this is, as it goes on if nothing is to be added. Answers its length then. */
+  copyMessage(from: Buffer, to: Buffer): number {
+    return this.#lines.copyKept(from, to);
+  }
+
   /** The head as it goes to the client, with lines of the router's own (each with CRLF). Ends with the empty line. */
   render(extraLines: string): string {
     return `HTTP/1.1 ${this.#statusText}${this.#lines.kept()}${extraLines}\r\n`;

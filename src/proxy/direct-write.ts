@@ -5,7 +5,10 @@ import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 
 /** Larger pieces go through the stream, which counts what waits and tells when it has gone. */
-const maxBytes = 16_384;
+export const maxDirectBytes = 16_384;
+
+/** What became of bytes that were lent: `kept` until the kernel takes the rest of them, or `refused` and not written at all. */
+export type Lent = 'returned' | 'kept' | 'refused';
 
 /** Writes to one socket. Whoever uses it may write to the socket itself, too: the order is that of the calls. */
 export class DirectWriter {
@@ -28,12 +31,21 @@ export class DirectWriter {
   write(data: string | Buffer): boolean {
     const socket = this.#socket;
     const isText = typeof data === 'string';
-    if (!this.#isPlain || data.length > maxBytes || this.#outstanding > 0 || socket.writableLength > 0) {
+    if (!this.#isPlain || data.length > maxDirectBytes || this.#outstanding > 0 || socket.writableLength > 0) {
       return isText ? socket.write(data, 'latin1') : socket.write(data);
     }
     this.#outstanding++;
     // What the stream itself calls when its queue is empty. For bytes it names the encoding so.
     socket._write(data, isText ? 'latin1' : ('buffer' as BufferEncoding), this.#written);
     return true;
+  }
+
+  /** Writes bytes that the caller would have back at once. */
+  lend(data: Buffer): Lent {
+    const socket = this.#socket;
+    if (!this.#isPlain || this.#outstanding > 0 || socket.writableLength > 0) return 'refused';
+    this.#outstanding++;
+    socket._write(data, 'buffer' as BufferEncoding, this.#written);
+    return this.#outstanding === 0 ? 'returned' : 'kept';
   }
 }

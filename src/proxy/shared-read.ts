@@ -25,16 +25,19 @@ function viewOf(length: number): Buffer {
 /** Takes what comes on a socket. */
 export type Taker = (chunk: Buffer) => void;
 
+/** Looks at bytes that stay what they are during the call only; answers whether it has dealt with them, or the Taker shall. */
+export type Glance = (view: Buffer) => boolean;
+
 /** What a socket is told about reading, for as long as it lives. */
 export class SharedRead {
   /** Whom the bytes are for. Set before the first turn of the event loop. */
   taker: Taker;
-  /** Looks at bytes that stay what they are during the call only; answers whether it has dealt with them. */
-  glance: ((view: Buffer) => boolean) | null = null;
+  glance: Glance;
   #bulk = false;
 
-  constructor(taker: Taker) {
+  constructor(taker: Taker, glance: Glance) {
     this.taker = taker;
+    this.glance = glance;
   }
 
   /** For the options of a socket. */
@@ -49,7 +52,7 @@ export class SharedRead {
     this.#bulk = length >= bulkBytes;
     let chunk: Buffer;
     if (buffer === sharedBuffer) {
-      if (this.glance !== null && length < views.length && this.glance(viewOf(length))) return true;
+      if (length < views.length && this.glance(viewOf(length))) return true;
       chunk = Buffer.allocUnsafe(length);
       sharedBuffer.copy(chunk, 0, 0, length);
     } else {
@@ -87,12 +90,12 @@ export function acceptSharedReads(server: Server, onSocket: (socket: Socket) => 
     // A failed accept (descriptors used up) concerns one connection; the next one is tried again.
     if (error !== 0) return;
     handle.setNoDelay?.(true);
-    onSocket(new SharedReadSocket(handle, new SharedRead(ignore)));
+    onSocket(new SharedReadSocket(handle, new SharedRead(ignore, () => false)));
   };
 }
 
 /** Has a socket's bytes taken, by the shorter way where it has one. */
-export function takeFrom(socket: Socket, taker: Taker, glance: (view: Buffer) => boolean): void {
+export function takeFrom(socket: Socket, taker: Taker, glance: Glance): void {
   if (socket instanceof SharedReadSocket) {
     socket.reading.taker = taker;
     socket.reading.glance = glance;

@@ -75,6 +75,10 @@ export class Splice implements DeadlineOwner, UpstreamUser {
 
   onUpstreamConnectFailed(): void {}
 
+  onUpstreamGlance(): boolean {
+    return false;
+  }
+
   onUpstreamData(chunk: Buffer): void {
     this.sent += chunk.length;
     this.#counters.sent.value += chunk.length;

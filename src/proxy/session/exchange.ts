@@ -11,6 +11,7 @@ import type { PathRule, Scheme } from '../../table/entries.ts';
 import { parseHost } from '../../table/host.ts';
 import { type AnswerReason, renderAnswer, renderHealth, renderRedirect } from '../answers.ts';
 import type { ProxyContext } from '../context.ts';
+import { type Lent, maxDirectBytes } from '../direct-write.ts';
 import type { EndReason } from '../end-reason.ts';
 import type { Pick } from '../upstream/balancer.ts';
 import type { ConnectFailure, UpstreamConnection, UpstreamUser } from '../upstream/upstream-connection.ts';
@@ -29,6 +30,10 @@ const maxInterims = 32;
 
 const empty: Buffer = Buffer.alloc(0);
 
+/** From where answers that came as a whole are written, and views of it by their length. */
+let outgoing: Buffer = Buffer.allocUnsafeSlow(maxDirectBytes);
+const outgoingViews: (Buffer | undefined)[] = new Array(2048).fill(undefined);
+
 /** Methods that may be sent again when a connection breaks before an answer (RFC 9110 9.2.2). */
 const idempotent: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
 
@@ -38,6 +43,8 @@ export interface Downstream {
   readonly blocked: boolean;
   write(text: string): void;
   writeBytes(bytes: Buffer): void;
+  /** Writes bytes that the caller would have back at once. */
+  lend(bytes: Buffer): Lent;
   /** Stops and resumes reading from the client. */
   pause(): void;
   resume(): void;
@@ -83,6 +90,8 @@ export class Exchange implements UpstreamUser {
   readonly #responseInput: GatheredBytes = new GatheredBytes();
   readonly #responseBody: FramedBody;
   #responseStarted = false;
+  /** Where the head ends that was read in a glance at the bytes that come next; 0: none was. */
+  #glancedEnd = 0;
   #status = 0;
   #interims = 0;
   #closes = false;
@@ -322,6 +331,43 @@ export class Exchange implements UpstreamUser {
     else this.#readResponse(chunk);
   }
 
+  /**
+   * Passes an answer on that came as a whole and needs nothing added, as most do, without a buffer of its own: it is copied
+   * to where it is written from, without the lines that stay here.
+   */
+  onUpstreamGlance(view: Buffer): boolean {
+    if (this.#state !== 'exchanging' || this.#responseStarted || this.#responseInput.length > 0) return false;
+    if (view.length > maxDirectBytes || this.#minorVersion === 0 || !this.#mayStay()) return false;
+    const end = headEnd(view, 0);
+    if (end < 0 || end > this.#context.limits.maxHeadBytes) return false;
+    const head = this.#responseHead;
+    if (head.read(view.toString('latin1', 0, end - 2)) !== null) return false;
+    this.#glancedEnd = end;
+    // Interim responses, and those whose framing has to go, take the longer way.
+    if (head.status < 200 || head.status === 204 || !head.passable) return false;
+    return this.#passWhole(head, view, end);
+  }
+
+  #passWhole(head: ResponseHead, view: Buffer, end: number): boolean {
+    const framing = head.framingFor(this.#record.method);
+    const bodyBytes = framing === 'length' ? head.contentLength : 0;
+    if ((framing !== 'none' && framing !== 'length') || view.length - end !== bodyBytes) return false;
+    const length = head.copyMessage(view, outgoing);
+    const lent = this.#downstream.lend(outgoingView(length));
+    if (lent === 'refused') return false;
+    if (lent === 'kept') replaceOutgoing();
+    this.#glancedEnd = 0;
+    this.#record.firstByte();
+    this.#record.sentBytes += length;
+    this.#status = head.status;
+    this.#upstreamKeeps = head.keepAlive;
+    this.#keepAliveMs = head.keepAliveMs;
+    this.#closes = false;
+    this.#responseBody.begin('none', 0, false);
+    this.#finishResponse();
+    return true;
+  }
+
   #dropUpstream(): void {
     this.#upstream?.destroy();
     this.#upstream = null;
@@ -334,14 +380,17 @@ export class Exchange implements UpstreamUser {
     const bytes = this.#responseInput.append(chunk);
     const head = this.#responseHead;
     const { maxHeadBytes } = this.#context.limits;
+    const glancedEnd = this.#glancedEnd;
+    this.#glancedEnd = 0;
     for (let at = 0; ; ) {
-      const end = headEnd(bytes, at);
+      const isRead = at === 0 && glancedEnd > 0;
+      const end = isRead ? glancedEnd : headEnd(bytes, at);
       if (end < 0 || end - at > maxHeadBytes) {
         if (end >= 0 || bytes.length - at > maxHeadBytes) this.#badResponse('head-too-large');
         else if (at > 0) this.#keepResponse(bytes.subarray(at));
         return;
       }
-      const problem = head.read(bytes.toString('latin1', at, end - 2));
+      const problem = isRead ? null : head.read(bytes.toString('latin1', at, end - 2));
       if (problem !== null) {
         this.#badResponse(problem);
         return;
@@ -550,6 +599,22 @@ export class Exchange implements UpstreamUser {
     this.#record.sentBytes += bytes.length;
     this.#downstream.writeBytes(bytes);
   }
+}
+
+function outgoingView(length: number): Buffer {
+  if (length >= outgoingViews.length) return outgoing.subarray(0, length);
+  let view = outgoingViews[length];
+  if (view === undefined) {
+    view = outgoing.subarray(0, length);
+    outgoingViews[length] = view;
+  }
+  return view;
+}
+
+/** The kernel will read the old one when it has room. */
+function replaceOutgoing(): void {
+  outgoing = Buffer.allocUnsafeSlow(maxDirectBytes);
+  outgoingViews.fill(undefined);
 }
 
 /** Whether a status of the router's own says that the request is at fault: of the 5xx, what is not implemented here. */

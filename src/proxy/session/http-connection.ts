@@ -11,7 +11,7 @@ import { ResponseHead } from '../../protocol/response-head.ts';
 import type { Scheme } from '../../table/entries.ts';
 import type { ProxyContext } from '../context.ts';
 import type { DeadlineOwner, DeadlineSlot } from '../deadlines.ts';
-import { DirectWriter } from '../direct-write.ts';
+import { DirectWriter, type Lent } from '../direct-write.ts';
 import type { EndReason } from '../end-reason.ts';
 import { takeFrom } from '../shared-read.ts';
 import { Splice } from '../splice.ts';
@@ -124,6 +124,10 @@ export class HttpConnection implements Downstream, DeadlineOwner {
 
   writeBytes(bytes: Buffer): void {
     if (!this.#writer.write(bytes)) this.#clientFull();
+  }
+
+  lend(bytes: Buffer): Lent {
+    return this.blocked ? 'refused' : this.#writer.lend(bytes);
   }
 
   pause(): void {

@@ -104,6 +104,10 @@ export class Passthrough implements UpstreamUser {
 
   onUpstreamData(): void {}
 
+  onUpstreamGlance(): boolean {
+    return false;
+  }
+
   onUpstreamDrain(): void {}
 
   onUpstreamEnd(): void {}

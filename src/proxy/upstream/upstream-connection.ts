@@ -11,6 +11,8 @@ export interface UpstreamUser {
   onUpstreamConnected(): void;
   onUpstreamConnectFailed(failure: ConnectFailure): void;
   onUpstreamData(chunk: Buffer): void;
+  /** Looks at bytes that stay what they are during the call only; answers whether that was all, or `onUpstreamData` is to have them. */
+  onUpstreamGlance(view: Buffer): boolean;
   /** What was written has left; more may be. */
   onUpstreamDrain(): void;
   /** The Endpoint sends no more. */
@@ -56,7 +58,10 @@ export class UpstreamConnection {
       port: endpoint.port,
       noDelay: true,
       allowHalfOpen: true,
-      onread: new SharedRead((chunk) => this.#received(chunk)).onread,
+      onread: new SharedRead(
+        (chunk) => this.#received(chunk),
+        (view) => this.#user?.onUpstreamGlance(view) === true,
+      ).onread,
     };
     if (tls === null) {
       this.socket = connectTcp(target);
