@@ -50,7 +50,8 @@ export class ForwardedHeaders {
     const forwarded = `Forwarded: for=${this.#forNode}${forwardedHost};proto=${this.#proto}\r\n`;
     if (policy !== 'if-none') {
       this.#lastHost = host;
-      this.#lastLines = hostLine + this.#portAndProto + forwarded + this.#forLine;
+      // In one piece: each head that it becomes part of is put together once more when it is written.
+      this.#lastLines = inOnePiece(hostLine + this.#portAndProto + forwarded + this.#forLine);
       return this.#lastLines;
     }
     return (
@@ -61,4 +62,9 @@ export class ForwardedHeaders {
       (head.has(Field.xForwardedFor) ? '' : this.#forLine)
     );
   }
+}
+
+/** The same text, but not as a tree of the pieces that it was made of. */
+function inOnePiece(text: string): string {
+  return Buffer.from(text, 'latin1').toString('latin1');
 }
