@@ -95,7 +95,7 @@ test('the defaults', () => {
     inspectDelayMs: 5000,
     maxConnections: 50_000,
     maxIdleUpstream: 256,
-    maxCertificateContexts: 2000,
+    maxCertificateContexts: 1200,
     workers: Math.min(availableParallelism(), 256),
     runDirectory: '',
     shutdownDelayMs: 45_000,
