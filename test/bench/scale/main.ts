@@ -244,7 +244,7 @@ async function measureHosts(
     mb('worker without Routes, resident', [emptyMb]),
     mb('largest worker over its empty size, before the requests', [full]),
     mb('largest worker over its empty size, every host requested once', [once], workerMb),
-    mb(`largest worker over its empty size, ${passes} times more`, [often], workerMb),
+    mb(`largest worker over its empty size, ${passes} times more`, [often]),
     mb('largest worker over its empty size, peak', [peak]),
     { name: 'requests that went wrong', values: [failures], unit: 'count', target: { at: 'most', value: 0 } },
   ];

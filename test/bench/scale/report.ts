@@ -90,7 +90,7 @@ an address of its own on loopback, behind which a pod answers.
 | changed Route, by the API server's clock | from just before the API server stores the change to its storing of the status that says so. The router writes this status when the last worker has acknowledged the change, so the figure holds all of the way there and, on top, that of the status back. Nothing is polled. One change in ten is a new certificate, the others lead to another Service; they come 25 a second at random times |
 | acknowledged within 50 ms | by the router's own \`headgate_propagation_seconds\`: from the event in the controller to the last ack. Changes of EndpointSlices are in it, too |
 | resident, peak | \`VmRSS\` and \`VmHWM\` of \`/proc/PID/status\`: code that all processes share is counted in each; MB are 10^6 bytes |
-| worker over its empty size | against a worker of a router without any Route; measured on a router that has just started. A host that is requested again may come to the worker that has not served it before |
+| worker over its empty size | against a worker of a router without any Route; measured on a router that has just started. The target is for every host requested once. What more requests add is for information: a host may come to the worker that has not served it before, and it varies by 70 MB from run to run |
 | idle | CPU time of all processes together as a share of one core, with nothing happening but bookmarks once a minute |
 | longest stall | \`headgate_eventloop_delay_max_seconds\` since the start |
 
