@@ -1,7 +1,7 @@
 // `headgate clear-status`: takes what a router has written out of the status of all Routes, for when it is uninstalled.
 
 import { loadConfig } from '../config/load.ts';
-import { entryOf } from '../controller/ingress-entry.ts';
+import { entryOf, withoutEntry } from '../controller/ingress-entry.ts';
 import { ApiClient } from '../source/kube/api-client.ts';
 import { RouteApi } from '../source/kube/route-api.ts';
 import type { RouteManifest } from '../source/manifests.ts';
@@ -54,9 +54,8 @@ export async function clearStatus(args: readonly string[]): Promise<number> {
 async function clear(api: RouteApi, first: RouteManifest, routerName: string): Promise<void> {
   let route: RouteManifest | null = first;
   for (let tries = 0; tries < maxTries && route !== null; tries++) {
-    const others = route.status.ingress.filter((entry) => entry['routerName'] !== routerName);
-    const { kind } = await api.writeIngress(route, others);
-    if (kind !== 'conflict') return;
+    const result = await api.writeIngress(route, withoutEntry(route.status.ingress, routerName));
+    if (result !== 'conflict') return;
     route = await api.read(route.namespace, route.name);
   }
   if (route !== null)

@@ -17,8 +17,7 @@ export type ObjectKey = string;
 /** What a change of one object may concern. */
 export type Concern =
   | { readonly kind: 'route'; readonly route: RouteKey }
-  | { readonly kind: 'service'; readonly service: ObjectKey }
-  | { readonly kind: 'none' };
+  | { readonly kind: 'service'; readonly service: ObjectKey };
 
 const nothing: readonly Concern[] = [];
 
@@ -118,7 +117,8 @@ export function isSameButStatus(a: RouteManifest, b: RouteManifest): boolean {
   return isDeepStrictEqual({ ...a, status: null }, { ...b, status: null });
 }
 
-function secretKeyOf(route: RouteManifest): ObjectKey | null {
+/** The Secret that a Route names; null where it names none. */
+export function secretKeyOf(route: RouteManifest): ObjectKey | null {
   const name = route.tls?.externalCertificate ?? '';
   return name === '' ? null : `${route.namespace}/${name}`;
 }

@@ -105,9 +105,8 @@ export class Controller {
 
   async close(): Promise<void> {
     clearInterval(this.#ackTimer);
-    clearTimeout(this.#sweepTimer);
+    this.endStatus();
     this.#defaultCertificate.close();
-    this.#status?.close();
     await this.#feed.close();
     this.#publisher.close();
   }

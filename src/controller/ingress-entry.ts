@@ -46,6 +46,11 @@ export function entryOf(ingress: readonly IngressEntry[], routerName: string): I
   return ingress.find((entry) => entry['routerName'] === routerName);
 }
 
+/** A list without the entries of a router. */
+export function withoutEntry(ingress: readonly IngressEntry[], routerName: string): IngressEntry[] {
+  return ingress.filter((entry) => entry['routerName'] !== routerName);
+}
+
 /** Whether an entry says what it should; when a condition came about does not count (Route semantics 2.5). */
 export function says(entry: IngressEntry | undefined, desired: DesiredEntry): boolean {
   if (entry === undefined) return false;

@@ -2,6 +2,7 @@
 // refused for the moment that reading takes, and one that changes its Secret would be cut meanwhile.
 
 import type { ManifestEvent, ManifestKey, RouteManifest } from '../source/manifests.ts';
+import { secretKeyOf } from './cluster-state.ts';
 
 /** Asks for a Secret, or says that it is not wanted any more. An answer follows for each that is wanted. */
 export type Wanting = (namespace: string, name: string, wanted: boolean) => void;
@@ -43,7 +44,7 @@ export class SecretGate {
   }
 
   #putRoute(event: ManifestEvent): ManifestEvent[] {
-    const secret = event.manifest?.kind === 'Route' ? secretKeyOf(event.manifest) : undefined;
+    const secret = event.manifest?.kind === 'Route' ? secretEventKeyOf(event.manifest) : undefined;
     if (secret === undefined || this.#known.has(secret)) return this.#pass(event, secret);
     const before = this.#held.get(event.key)?.secret;
     this.#held.set(event.key, { event, secret });
@@ -94,7 +95,7 @@ export class SecretGate {
   }
 }
 
-function secretKeyOf(route: RouteManifest): ManifestKey | undefined {
-  const name = route.tls?.externalCertificate ?? '';
-  return name === '' ? undefined : (`Secret/${route.namespace}/${name}` as ManifestKey);
+function secretEventKeyOf(route: RouteManifest): ManifestKey | undefined {
+  const key = secretKeyOf(route);
+  return key === null ? undefined : (`Secret/${key}` as ManifestKey);
 }

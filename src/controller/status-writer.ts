@@ -2,12 +2,21 @@
 // have left. Compares before it writes; several replicas agree because each of them finds the entry right that another wrote.
 
 import { isDeepStrictEqual } from 'node:util';
+import { apiTime } from '../source/kube/api-time.ts';
 import type { RouteApi } from '../source/kube/route-api.ts';
 import type { IngressEntry, RouteManifest, RouteStatus } from '../source/manifests.ts';
 import type { RouteKey } from '../table/entries.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import { type DesiredEntry, desiredEntry, entryOf, type RouterIdentity, says, withEntry } from './ingress-entry.ts';
+import {
+  type DesiredEntry,
+  desiredEntry,
+  entryOf,
+  type RouterIdentity,
+  says,
+  withEntry,
+  withoutEntry,
+} from './ingress-entry.ts';
 import type { KnownVerdict } from './reconciler.ts';
 import { TokenBucket } from './token-bucket.ts';
 
@@ -271,7 +280,7 @@ export class StatusWriter {
     const known = this.#inForce.get(key);
     if (desired === undefined || route === undefined || status === undefined || known === undefined) return;
     if (this.#isRight(key, desired) || this.#silentUntilMs(key) > performance.now()) return this.#check(key, false);
-    const ingress = withEntry(status.ingress, desired, now());
+    const ingress = withEntry(status.ingress, desired, apiTime());
     const before = this.#wrote.get(key);
     this.#wrote.set(key, { atMs: performance.now(), entry: desired, before: status.resourceVersion });
     this.#keepSent(key, [...(this.#sent.get(key) ?? []), desired].slice(-maxSent));
@@ -279,8 +288,8 @@ export class StatusWriter {
       restore(this.#wrote, key, before);
       throw error;
     });
-    this.#count(result.kind);
-    if (result.kind !== 'written') {
+    this.#count(result);
+    if (result !== 'written') {
       restore(this.#wrote, key, before);
       this.#keepSent(
         key,
@@ -288,7 +297,7 @@ export class StatusWriter {
       );
       // The watch will bring the newer version, and with it the question anew; unless it has done so by now.
       const isBehind = this.#subject.statusOf(key)?.resourceVersion === status.resourceVersion;
-      if (result.kind === 'conflict' && isBehind) this.#conflicted.add(key);
+      if (result === 'conflict' && isBehind) this.#conflicted.add(key);
       return;
     }
     this.#patienceMs = 0;
@@ -301,11 +310,11 @@ export class StatusWriter {
     const route = await this.#api.read(key.slice(0, slash), key.slice(slash + 1));
     // Gone, or back again, or never told of.
     if (route === null || this.#subject.routeOf(key) !== undefined) return;
-    const others: readonly IngressEntry[] = route.status.ingress.filter((entry) => entry['routerName'] !== routerName);
+    const others = withoutEntry(route.status.ingress, routerName);
     if (others.length === route.status.ingress.length) return;
     const result = await this.#api.writeIngress(route, others);
-    this.#count(result.kind === 'written' ? 'removed' : result.kind);
-    if (result.kind === 'conflict') throw new Error('the route changed meanwhile');
+    this.#count(result === 'written' ? 'removed' : result);
+    if (result === 'conflict') throw new Error('the route changed meanwhile');
   }
 
   /** Tells what the owner should look at as an event, too: those are seen by who does not look at status. */
@@ -333,9 +342,4 @@ export class StatusWriter {
 function restore<K, V>(map: Map<K, V>, key: K, value: V | undefined): void {
   if (value === undefined) map.delete(key);
   else map.set(key, value);
-}
-
-/** Now, as Kubernetes writes times. */
-function now(): string {
-  return new Date().toISOString().replace(/\.\d+Z$/, 'Z');
 }

@@ -13,6 +13,7 @@ import {
   type KubeObject,
   type LoggedRequest,
 } from '../support/api-server/api-server.ts';
+import { untilSo } from '../support/until.ts';
 
 const routes = {
   apiVersion: 'route.openshift.io/v1',
@@ -114,18 +115,8 @@ class Observed implements AsyncDisposable {
   }
 
   /** Resolves when something is so, which is asked again with all that is told and all that the server sees. */
-  async until(isSo: () => boolean, ms = patienceMs): Promise<void> {
-    let look: () => void = () => {};
-    const told = new Promise<void>((done) => {
-      look = () => void (isSo() && done());
-    });
-    this.#looks.add(look);
-    look();
-    try {
-      await Promise.race([told, this.server.until(isSo, ms)]);
-    } finally {
-      this.#looks.delete(look);
-    }
+  until(isSo: () => boolean, ms: number = patienceMs): Promise<void> {
+    return untilSo(this.server, this.#looks, isSo, ms);
   }
 
   /** So many watches have been opened in all, and the last one is open. */

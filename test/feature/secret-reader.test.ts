@@ -8,6 +8,7 @@ import { Cluster } from '../../src/source/kube/cluster.ts';
 import { SecretReader, type SecretReaderOptions } from '../../src/source/kube/secret-reader.ts';
 import type { Manifest, SecretFault, SecretManifest } from '../../src/source/manifests.ts';
 import { type Access, ApiServer, type LoggedRequest } from '../support/api-server/api-server.ts';
+import { untilSo } from '../support/until.ts';
 
 const router = 'system:serviceaccount:headgate:router';
 
@@ -64,18 +65,8 @@ class Reading implements AsyncDisposable {
   }
 
   /** Resolves when something is so, which is asked again with all that is told and all that the server sees. */
-  async until(isSo: () => boolean, ms = 10_000): Promise<void> {
-    let look: () => void = () => {};
-    const told = new Promise<void>((done) => {
-      look = () => void (isSo() && done());
-    });
-    this.#looks.add(look);
-    look();
-    try {
-      await Promise.race([told, this.server.until(isSo, ms)]);
-    } finally {
-      this.#looks.delete(look);
-    }
+  until(isSo: () => boolean, ms: number = 10_000): Promise<void> {
+    return untilSo(this.server, this.#looks, isSo, ms);
   }
 
   /** The last answer, once there are so many. */

@@ -16,6 +16,7 @@ import type { RouteKey } from '../../src/table/entries.ts';
 import type { Log, LogFields } from '../../src/telemetry/log.ts';
 import { type MetricName, Metrics } from '../../src/telemetry/metrics.ts';
 import { ApiServer, type KubeObject, type LoggedRequest } from '../support/api-server/api-server.ts';
+import { untilSo } from '../support/until.ts';
 
 const admitted: Verdict = { kind: 'admitted', warnings: [] };
 const claimed = rejected('HostAlreadyClaimed', 'route o already exposes a.test and is older');
@@ -155,18 +156,8 @@ class Replica implements AsyncDisposable {
   }
 
   /** Resolves when something is so, which is asked again with all that the server and this replica see. */
-  async until(isSo: () => boolean, ms = 10_000): Promise<void> {
-    let look: () => void = () => {};
-    const told = new Promise<void>((done) => {
-      look = () => void (isSo() && done());
-    });
-    this.#looks.add(look);
-    look();
-    try {
-      await Promise.race([told, this.server.until(isSo, ms)]);
-    } finally {
-      this.#looks.delete(look);
-    }
+  until(isSo: () => boolean, ms: number = 10_000): Promise<void> {
+    return untilSo(this.server, this.#looks, isSo, ms);
   }
 
   /** Resolves when the status of a Route is what it should be, here and on the server. */

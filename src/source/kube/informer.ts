@@ -2,9 +2,11 @@
 // was: nothing is ever removed because the API server failed to answer.
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { decodeFaultyRoute, decodeManifest } from '../decode-manifest.ts';
-import { type Manifest, type ManifestEvent, type ManifestKey, manifestKey } from '../manifests.ts';
+import type { Decoded } from '../decode-manifest.ts';
+import { type ManifestEvent, type ManifestKey, manifestKey } from '../manifests.ts';
 import { type ApiClient, ApiError, asApiError, type Query } from './api-client.ts';
+import { decodeObject } from './decode-object.ts';
+import { pageOf, pageSize } from './list-page.ts';
 import { Backoff } from './retry.ts';
 import { BrokenWatch, type WatchEvent, WatchLines } from './watch-lines.ts';
 
@@ -35,8 +37,6 @@ export type InformerOptions = {
   readonly onMissing: (() => void) | null;
 };
 
-/** 250 Routes with certificates are some 2 MB of JSON: 10 ms to read. */
-const pageSize = 250;
 /** A list that lacks more than half of what is known, and more than this, is asked for again; so is an empty one. */
 const suspiciousLoss = 10;
 const secondLookMs = 1_000;
@@ -282,24 +282,17 @@ export class Informer {
 
   /** Takes an object as it is now. One that cannot be read costs itself alone. */
   #take(object: unknown, batch: ManifestEvent[], found?: Set<ManifestKey>): void {
-    const { apiVersion, kind } = this.#options.resource;
-    const whole = { ...(object as object), apiVersion, kind };
-    const decoded = decodeManifest(whole);
-    let manifest: Manifest | null = null;
-    if (decoded.kind === 'manifest') {
-      manifest = decoded.manifest;
-    } else if (decoded.kind === 'invalid') {
-      manifest = kind === 'Route' ? decodeFaultyRoute(whole, decoded.reason) : null;
-      if (manifest === null) {
-        this.#options.onProblem(`${decoded.key ?? kind}: ${decoded.reason}`, decoded.key);
-        if (decoded.key !== null) {
-          // Its last sound version stays in force, if there was one.
-          found?.add(decoded.key);
-          if (!this.#told.has(decoded.key)) this.#refused.add(decoded.key);
-        }
+    const decoded = this.#decode(object);
+    if (decoded.kind === 'invalid') {
+      this.#options.onProblem(`${decoded.key ?? this.#options.resource.kind}: ${decoded.reason}`, decoded.key);
+      if (decoded.key !== null) {
+        // Its last sound version stays in force, if there was one.
+        found?.add(decoded.key);
+        if (!this.#told.has(decoded.key)) this.#refused.add(decoded.key);
       }
     }
-    if (manifest === null) return;
+    if (decoded.kind !== 'manifest') return;
+    const { manifest } = decoded;
     const key = manifestKey(manifest);
     const version = versionOf(object);
     found?.add(key);
@@ -310,12 +303,17 @@ export class Informer {
   }
 
   #drop(object: Readonly<Record<string, unknown>>, batch: ManifestEvent[]): void {
-    const { kind } = this.#options.resource;
-    const { name, namespace } = (object['metadata'] ?? {}) as { name?: unknown; namespace?: unknown };
-    const path = namespace === undefined ? String(name) : `${String(namespace)}/${String(name)}`;
-    const key = `${kind === 'Project' ? 'Namespace' : kind}/${path}` as ManifestKey;
+    const decoded = this.#decode(object);
+    const key =
+      decoded.kind === 'manifest' ? manifestKey(decoded.manifest) : decoded.kind === 'invalid' ? decoded.key : null;
+    if (key === null) return;
     const wasRefused = this.#refused.delete(key);
     if (this.#told.delete(key) || wasRefused) batch.push({ key, manifest: undefined });
+  }
+
+  #decode(object: unknown): Decoded {
+    const { apiVersion, kind } = this.#options.resource;
+    return decodeObject(object, apiVersion, kind);
   }
 }
 
@@ -323,19 +321,6 @@ function versionOf(object: unknown): string {
   const { metadata } = object as { metadata?: { resourceVersion?: unknown } };
   const version = metadata?.resourceVersion;
   return typeof version === 'string' ? version : '';
-}
-
-/** One page of a list; throws where the answer is none, so that nothing is taken for gone. */
-function pageOf(answer: unknown): { items: readonly unknown[]; next: string; version: string } {
-  const { items, metadata } = (answer ?? {}) as {
-    items?: unknown;
-    metadata?: { continue?: unknown; resourceVersion?: unknown };
-  };
-  const version = metadata?.resourceVersion;
-  if (typeof version !== 'string' || (items !== null && !Array.isArray(items))) {
-    throw new ApiError(0, '', 'the answer is no list');
-  }
-  return { items: items ?? [], next: String(metadata?.continue ?? ''), version };
 }
 
 function asWatchError(error: unknown): unknown {

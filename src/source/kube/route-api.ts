@@ -1,14 +1,13 @@
 // What the router writes to the API server: its entry in the status of a Route, and events on it.
 
-import { decodeFaultyRoute, decodeManifest } from '../decode-manifest.ts';
 import type { IngressEntry, RouteManifest } from '../manifests.ts';
 import { type ApiClient, ApiError } from './api-client.ts';
+import { apiTime } from './api-time.ts';
+import { decodeObject } from './decode-object.ts';
+import { pageOf, pageSize } from './list-page.ts';
 
 /** What became of a write. `gone`: there is no such Route any more. `conflict`: it has changed since it was read. */
-export type WriteResult =
-  | { readonly kind: 'written'; readonly resourceVersion: string }
-  | { readonly kind: 'conflict' }
-  | { readonly kind: 'gone' };
+export type WriteResult = 'written' | 'conflict' | 'gone';
 
 /** An event as `kubectl describe route` shows it. */
 export type RouteEvent = {
@@ -19,7 +18,6 @@ export type RouteEvent = {
 
 const group = '/apis/route.openshift.io/v1';
 const apiVersion = 'route.openshift.io/v1';
-const pageSize = 250;
 const maxMessageLength = 1024;
 /** With what the API server adds it must stay within the 253 of a name. */
 const maxEventNameLength = 200;
@@ -50,14 +48,14 @@ export class RouteApi {
   async writeIngress(route: RouteManifest, ingress: readonly IngressEntry[]): Promise<WriteResult> {
     const { namespace, name, status } = route;
     try {
-      const answer = await this.#client.mergePatch(`${pathOf(namespace, name)}/status`, {
+      await this.#client.mergePatch(`${pathOf(namespace, name)}/status`, {
         metadata: { resourceVersion: status.resourceVersion },
         status: { ingress },
       });
-      return { kind: 'written', resourceVersion: routeOf(answer)?.status.resourceVersion ?? '' };
+      return 'written';
     } catch (error) {
-      if (error instanceof ApiError && error.code === 404) return { kind: 'gone' };
-      if (error instanceof ApiError && error.code === 409) return { kind: 'conflict' };
+      if (error instanceof ApiError && error.code === 404) return 'gone';
+      if (error instanceof ApiError && error.code === 409) return 'conflict';
       throw error;
     }
   }
@@ -67,16 +65,15 @@ export class RouteApi {
     const path = namespace === '' ? `${group}/routes` : `${group}/namespaces/${namespace}/routes`;
     let next = '';
     do {
-      const answer = await this.#client.get(path, { limit: String(pageSize), continue: next });
-      const { items, metadata } = answer as { items?: readonly unknown[] | null; metadata?: { continue?: unknown } };
-      yield (items ?? []).map(routeOf).filter((route) => route !== null);
-      next = String(metadata?.continue ?? '');
+      const page = pageOf(await this.#client.get(path, { limit: String(pageSize), continue: next }));
+      yield page.items.map(routeOf).filter((route) => route !== null);
+      next = page.next;
     } while (next !== '');
   }
 
   /** Tells the owner of a Route of something. Throws ApiError. */
   async tell(route: RouteManifest, event: RouteEvent): Promise<void> {
-    const now = new Date().toISOString();
+    const now = apiTime();
     const { namespace, name, uid, status } = route;
     await this.#client.post(`/api/v1/namespaces/${namespace}/events`, {
       apiVersion: 'v1',
@@ -87,8 +84,8 @@ export class RouteApi {
       reason: event.reason,
       message: event.message.slice(0, maxMessageLength),
       source: { component: `headgate-${this.#routerName}` },
-      firstTimestamp: now.replace(/\.\d+Z$/, 'Z'),
-      lastTimestamp: now.replace(/\.\d+Z$/, 'Z'),
+      firstTimestamp: now,
+      lastTimestamp: now,
       count: 1,
     });
   }
@@ -100,8 +97,6 @@ function pathOf(namespace: string, name: string): string {
 
 /** A Route as the API server answers it; null for what is none. */
 function routeOf(value: unknown): RouteManifest | null {
-  const whole = { ...(value as object), apiVersion, kind: 'Route' };
-  const decoded = decodeManifest(whole);
-  if (decoded.kind === 'manifest') return decoded.manifest.kind === 'Route' ? decoded.manifest : null;
-  return decoded.kind === 'invalid' ? decodeFaultyRoute(whole, decoded.reason) : null;
+  const decoded = decodeObject(value, apiVersion, 'Route');
+  return decoded.kind === 'manifest' && decoded.manifest.kind === 'Route' ? decoded.manifest : null;
 }
