@@ -53,6 +53,7 @@ export const Field = {
   xForwardedProto: 15,
   xForwardedProtoVersion: 16,
   trailer: 17,
+  contentType: 18,
 } as const;
 
 const known: ReadonlyArray<readonly [string, number]> = [
@@ -66,6 +67,7 @@ const known: ReadonlyArray<readonly [string, number]> = [
   ['transfer-encoding', Field.transferEncoding],
   ['expect', Field.expect],
   ['trailer', Field.trailer],
+  ['content-type', Field.contentType],
   ['forwarded', Field.forwarded],
   ['x-forwarded-for', Field.xForwardedFor],
   ['x-forwarded-host', Field.xForwardedHost],

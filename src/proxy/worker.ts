@@ -82,12 +82,14 @@ class Worker {
     const table = () => this.#subscriber.table;
     const deadlines = new Deadlines();
     const pool = new UpstreamPool(config.maxIdleUpstream, deadlines);
+    const limits = { maxHeadBytes: config.maxHeadBytes, maxHeaderLines: config.maxHeaderLines };
+    const readers = createHeadReaders(limits);
     this.#context = {
       settings: config,
-      limits: { maxHeadBytes: config.maxHeadBytes, maxHeaderLines: config.maxHeaderLines },
+      limits,
       table,
       balancer: new Balancer(worker),
-      connector: new Connector(pool, config.connectTimeoutMs, this.metrics),
+      connector: new Connector(pool, config, deadlines, readers.fields, this.metrics),
       deadlines,
       answers: new AnswerBook(this.metrics, this.#log),
       accessLog: config.accessLogSample > 0 ? new AccessLog(config.accessLogSample, this.metrics, worker) : null,
@@ -98,9 +100,8 @@ class Worker {
     };
     const policy = ticketPolicy(Buffer.from(start.ticketKeys, 'base64'));
     const contexts = new SecureContexts(config.maxCertificateContexts, policy, this.#log);
-    const terminator = new TlsTerminator(table, contexts, policy, config.headTimeoutMs, this.metrics);
+    const terminator = new TlsTerminator(table, contexts, policy, config, this.metrics);
     this.#terminator = terminator;
-    const readers = createHeadReaders(this.#context.limits);
     const limit = connectionLimit(
       config.maxConnections,
       start.workers,
@@ -124,6 +125,7 @@ class Worker {
     this.#context.draining = true;
     const deadline = performance.now() + timeoutMs;
     await Promise.all(this.#listeners.map((listener) => listener.close()));
+    for (const session of this.#sessions()) session.drain();
     while (this.#sessionCount() > 0 && performance.now() < deadline) {
       for (const session of this.#sessions()) if (session.idleForMs() >= quietMs) session.closeIdle();
       await new Promise((resolve) => setTimeout(resolve, drainLookMs));

@@ -12,12 +12,11 @@ import { SecureContexts } from '../../src/proxy/secure-contexts.ts';
 import { createHeadReaders } from '../../src/proxy/session/http-connection.ts';
 import { Session } from '../../src/proxy/session/session.ts';
 import { TlsTerminator, ticketPolicy } from '../../src/proxy/session/tls.ts';
-import { Balancer, type Pick } from '../../src/proxy/upstream/balancer.ts';
+import { Balancer } from '../../src/proxy/upstream/balancer.ts';
 import { Connector } from '../../src/proxy/upstream/connector.ts';
 import { UpstreamPool } from '../../src/proxy/upstream/pool.ts';
-import type { UpstreamConnection, UpstreamUser } from '../../src/proxy/upstream/upstream-connection.ts';
+import type { UpstreamConnection } from '../../src/proxy/upstream/upstream-connection.ts';
 import type { Change } from '../../src/table/delta.ts';
-import type { PathRule } from '../../src/table/entries.ts';
 import { RouteTable } from '../../src/table/route-table.ts';
 import type { Log, LogFields } from '../../src/telemetry/log.ts';
 import { type MetricName, Metrics } from '../../src/telemetry/metrics.ts';
@@ -40,6 +39,8 @@ const testSettings: ProxySettings = {
   inspectDelayMs: 5_000,
   maxHeadBytes: 24_576,
   maxHeaderLines: 100,
+  maxStreams: 100,
+  disableHttp2: false,
   maxConnections: 0,
   maxIdleUpstream: 64,
   maxCertificateContexts: 2_000,
@@ -81,10 +82,12 @@ export class DataPlane implements AsyncDisposable {
     const { metrics } = this;
     const table = (): RouteTable => this.table;
     this.#pool = new UpstreamPool(settings.maxIdleUpstream, this.#deadlines);
-    this.#connector = new WatchedConnector(this.#pool, settings.connectTimeoutMs, metrics);
+    const limits = { maxHeadBytes: settings.maxHeadBytes, maxHeaderLines: settings.maxHeaderLines };
+    const readers = createHeadReaders(limits);
+    this.#connector = new WatchedConnector(this.#pool, settings, this.#deadlines, readers.fields, metrics);
     const context: ProxyContext = {
       settings,
-      limits: { maxHeadBytes: settings.maxHeadBytes, maxHeaderLines: settings.maxHeaderLines },
+      limits,
       table,
       balancer: new Balancer(0),
       connector: this.#connector,
@@ -98,8 +101,7 @@ export class DataPlane implements AsyncDisposable {
     };
     const policy = ticketPolicy(options.ticketKeys ?? randomBytes(48));
     const contexts = new SecureContexts(settings.maxCertificateContexts, policy, log);
-    this.#terminator = new TlsTerminator(table, contexts, policy, settings.headTimeoutMs, metrics);
-    const readers = createHeadReaders(context.limits);
+    this.#terminator = new TlsTerminator(table, contexts, policy, settings, metrics);
     const newSession: NewSession = (listener, socket, onEnd) =>
       new Session(context, readers, this.#terminator, listener, socket, (session, reason) => {
         onEnd(session, reason);
@@ -176,7 +178,7 @@ export class DataPlane implements AsyncDisposable {
     const left = {
       sessions: this.sessions,
       deadlines: this.#deadlines.claimed,
-      busyUpstreams: this.#connector.open - this.#pool.size,
+      busyUpstreams: this.#connector.open - this.#pool.size - this.metric('headgate_upstream_shared_connections'),
     };
     for (const listener of this.#listeners) for (const session of [...listener.sessions]) session.destroy('draining');
     this.#connector.close();
@@ -232,20 +234,8 @@ class WatchedDeadlines extends Deadlines {
 class WatchedConnector extends Connector {
   readonly #dialled: UpstreamConnection[] = [];
 
-  override dial(
-    pick: Pick,
-    rule: PathRule,
-    hostName: string,
-    table: RouteTable,
-    user: UpstreamUser,
-  ): UpstreamConnection | null {
-    const connection = super.dial(pick, rule, hostName, table, user);
-    if (connection !== null) this.#dialled.push(connection);
-    return connection;
-  }
-
-  override dialRaw(pick: Pick, user: UpstreamUser): UpstreamConnection {
-    const connection = super.dialRaw(pick, user);
+  protected override connect(...args: ConstructorParameters<typeof UpstreamConnection>): UpstreamConnection {
+    const connection = super.connect(...args);
     this.#dialled.push(connection);
     return connection;
   }

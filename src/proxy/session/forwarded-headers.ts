@@ -16,6 +16,7 @@ const allFields =
 export class ForwardedHeaders {
   readonly #portLine: string;
   readonly #protoLine: string;
+  readonly #versionLine: string;
   readonly #portAndProto: string;
   readonly #forNode: string;
   readonly #proto: string;
@@ -23,11 +24,12 @@ export class ForwardedHeaders {
   #lastHost: string | null = null;
   #lastLines = '';
 
-  /** `client`: address without port. `port`: as clients see it. */
-  constructor(client: string, scheme: Scheme, port: number) {
+  /** `client`: address without port. `port`: as clients see it. `version`: of HTTP, where ALPN chose one worth telling. */
+  constructor(client: string, scheme: Scheme, port: number, version: 'h2' | null) {
     this.#portLine = `X-Forwarded-Port: ${port}\r\n`;
     this.#protoLine = `X-Forwarded-Proto: ${scheme}\r\n`;
-    this.#portAndProto = this.#portLine + this.#protoLine;
+    this.#versionLine = version === null ? '' : `X-Forwarded-Proto-Version: ${version}\r\n`;
+    this.#portAndProto = this.#portLine + this.#protoLine + this.#versionLine;
     // RFC 7239 6: an IPv6 node is bracketed and quoted.
     this.#forNode = client.includes(':') ? `"[${client}]"` : client;
     this.#proto = scheme;
@@ -58,6 +60,7 @@ export class ForwardedHeaders {
       (head.has(Field.xForwardedHost) ? '' : hostLine) +
       (head.has(Field.xForwardedPort) ? '' : this.#portLine) +
       (head.has(Field.xForwardedProto) ? '' : this.#protoLine) +
+      (head.has(Field.xForwardedProtoVersion) ? '' : this.#versionLine) +
       (head.has(Field.forwarded) ? '' : forwarded) +
       (head.has(Field.xForwardedFor) ? '' : this.#forLine)
     );

@@ -26,6 +26,7 @@ export class TlsTerminator {
   readonly #server: Server;
   readonly #contexts: SecureContexts;
   readonly #table: () => RouteTable;
+  readonly #offersHttp2: boolean;
   /** Handshakes under way, by the peer's address and port and our address: what the server's events can be told apart by. */
   readonly #waiting: Map<string, HandshakeUser> = new Map();
   readonly #secured: Series;
@@ -37,10 +38,11 @@ export class TlsTerminator {
     table: () => RouteTable,
     contexts: SecureContexts,
     policy: TicketPolicy,
-    handshakeTimeoutMs: number,
+    settings: { readonly headTimeoutMs: number; readonly disableHttp2: boolean },
     metrics: Metrics,
   ) {
     this.#table = table;
+    this.#offersHttp2 = !settings.disableHttp2;
     this.#contexts = contexts;
     this.#secured = metrics.series('headgate_tls_handshakes_total', 'full');
     this.#resumed = metrics.series('headgate_tls_handshakes_total', 'resumed');
@@ -48,8 +50,8 @@ export class TlsTerminator {
     metrics.observe('headgate_tls_contexts', () => contexts.size);
     this.#server = createServer({
       ...policy,
-      ALPNProtocols: ['http/1.1'],
-      handshakeTimeout: handshakeTimeoutMs,
+      ALPNCallback: ({ servername, protocols }) => this.#chooseProtocol(servername, protocols),
+      handshakeTimeout: settings.headTimeoutMs,
       SNICallback: (name, done) => this.#chooseContext(name, done),
     });
     this.#server.on('secureConnection', (socket) => this.#onSecure(socket));
@@ -87,6 +89,17 @@ export class TlsTerminator {
     // Undefined lets the server's own context serve: the default certificate.
     if (context === null) done(null);
     else done(null, context);
+  }
+
+  /**
+   * HTTP/2 for clients that name a Host which is terminated here: those that name none, or another, mean to be answered by
+   * their Host header alone, which a shared connection could not do.
+   */
+  #chooseProtocol(name: string, protocols: readonly string[]): string | undefined {
+    if (this.#offersHttp2 && protocols.includes('h2') && this.#table().matchTls(parseHost(name)).kind === 'terminate') {
+      return 'h2';
+    }
+    return protocols.includes('http/1.1') ? 'http/1.1' : undefined;
   }
 
   #onSecure(socket: TLSSocket): void {
