@@ -37,6 +37,12 @@ export const ErrorCode = {
   http11Required: 0xd,
 } as const;
 
+/** The RFC's name of an error, for people. */
+export function errorName(code: number): string {
+  const [name] = Object.entries(ErrorCode).find(([, value]) => value === code) ?? ['unknown'];
+  return name.replaceAll(/(?=[A-Z0-9])(?<![0-9])/g, '_').toUpperCase();
+}
+
 export const Setting = {
   headerTableSize: 1,
   enablePush: 2,
@@ -147,11 +153,7 @@ export class FrameReader {
       const copied = chunk.copy(this.#head, this.#headBytes, at, at + frameHeadBytes - this.#headBytes);
       this.#headBytes += copied;
       this.#at = at + copied;
-      if (this.#headBytes < frameHeadBytes) {
-        this.#chunk = none;
-        this.#at = 0;
-        return false;
-      }
+      if (this.#headBytes < frameHeadBytes) return this.#await();
       this.#headBytes = 0;
       head = this.#head;
       headAt = 0;
@@ -186,13 +188,17 @@ export class FrameReader {
     const copied = this.#chunk.copy(split, this.#splitBytes, this.#at);
     this.#at += copied;
     this.#splitBytes += copied;
-    if (this.#splitBytes < split.length) {
-      this.#chunk = none;
-      this.#at = 0;
-      return false;
-    }
+    if (this.#splitBytes < split.length) return this.#await();
     this.payload = split;
     this.#split = null;
     return true;
+  }
+
+  /** Holds on to nothing of what has been taken out: a connection may be silent for long. */
+  #await(): false {
+    this.#chunk = none;
+    this.#at = 0;
+    this.payload = none;
+    return false;
   }
 }

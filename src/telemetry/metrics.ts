@@ -18,6 +18,11 @@ export const metricDefinitions = {
     help: 'Client connections ended, by reason and by the side that the reason lies on.',
     labels: ['reason', 'side'],
   },
+  headgate_http2_errors_total: {
+    kind: 'counter',
+    help: "HTTP/2 connections of clients that were ended for an error of the client's, by the error's name in RFC 9113.",
+    labels: ['error'],
+  },
   headgate_tls_handshakes_total: { kind: 'counter', help: 'TLS handshakes with clients.', labels: ['result'] },
   headgate_requests_total: {
     kind: 'counter',

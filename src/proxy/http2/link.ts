@@ -137,6 +137,7 @@ export class Http2Link {
   #uncredited = 0;
   #heldBytes = 0;
   readonly #waiting: Set<Http2Stream> = new Set();
+  #gathering: Http2Stream[] = [];
   #waking = false;
   /** The newest stream of the peer's, and of ours. */
   #peerStream = 0;
@@ -222,6 +223,15 @@ export class Http2Link {
     frames.push(behind);
     while (!this.#over && frames.next()) this.#frame(frames.type, frames.flags, frames.stream, frames.payload);
     if (frames.oversized) this.fail(ErrorCode.frameSize);
+    if (this.#gathering.length === 0) return;
+    const gathering = this.#gathering;
+    this.#gathering = [];
+    for (const stream of gathering) stream.passGathered();
+  }
+
+  /** A stream has content that is to be passed on when all of this read has been looked at. */
+  gathers(stream: Http2Stream): void {
+    this.#gathering.push(stream);
   }
 
   /** The socket has taken all that was written. */

@@ -19,6 +19,11 @@ export interface StreamUser {
   onStreamOver(): void;
 }
 
+/** Pieces of content below this gather. */
+const smallBytes = 1_024;
+
+const nothing: Buffer = Buffer.alloc(0);
+
 export class Http2Stream {
   readonly id: number;
   user: StreamUser;
@@ -39,6 +44,7 @@ export class Http2Stream {
   #heldTrailers = '';
   /** Content that has come and for which no window has been given back yet. */
   #uncredited = 0;
+  #gathered: Buffer[] = [];
   #paused = false;
   #leaving = false;
   #closed = false;
@@ -121,18 +127,42 @@ export class Http2Stream {
 
   // What the link tells.
 
-  /** Content has come. `length`: what it took of the windows, padding included. */
+  /**
+   * Content has come. `length`: what it took of the windows, padding included. Small pieces of one read gather: passing each
+   * on would make a write of a few bytes, and a peer who cuts small would have us work a hundred times as hard as itself.
+   */
   contentCame(content: Buffer, length: number, end: boolean): void {
     this.receiveWindow -= length;
     this.#uncredited += length;
     if (end) this.remoteDone = true;
+    if (content.length < smallBytes && !end) {
+      if (this.#gathered.length === 0) this.#link.gathers(this);
+      this.#gathered.push(content);
+      return;
+    }
+    this.#passContent(content, end);
+  }
+
+  /** Passes on what has gathered. */
+  passGathered(): void {
+    if (this.#gathered.length > 0 && !this.#closed) this.#passContent(nothing, false);
+  }
+
+  #passContent(content: Buffer, end: boolean): void {
+    let whole = content;
+    if (this.#gathered.length > 0) {
+      whole = Buffer.concat([...this.#gathered, content]);
+      this.#gathered = [];
+    }
+    this.user.onStreamContent(whole, end);
     // An ended half needs no window, but the connection gets back what the content took of its own.
-    this.user.onStreamContent(content, end);
     if (!this.#paused) this.#credit();
     this.#closeIfDone();
   }
 
   trailersCame(lines: string): void {
+    this.passGathered();
+    if (this.#closed) return;
     this.remoteDone = true;
     this.user.onStreamTrailers(lines);
     this.#closeIfDone();
@@ -147,6 +177,7 @@ export class Http2Stream {
   /** The stream is gone. */
   lost(code: number): void {
     if (this.#closed) return;
+    this.#gathered = [];
     this.#settle();
     this.user.onStreamReset(code);
     this.#link.forget(this);
@@ -238,5 +269,3 @@ export class Http2Stream {
     this.#credit();
   }
 }
-
-const nothing: Buffer = Buffer.alloc(0);

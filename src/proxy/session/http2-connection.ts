@@ -2,7 +2,7 @@
 // request comes to is the exchange's business, what frames mean the link's.
 
 import type { Socket } from 'node:net';
-import { ErrorCode } from '../../protocol/http2-frames.ts';
+import { ErrorCode, errorName } from '../../protocol/http2-frames.ts';
 import type { RequestFields } from '../../protocol/http2-head.ts';
 import type { Scheme } from '../../table/entries.ts';
 import { type Host, parseHost } from '../../table/host.ts';
@@ -144,8 +144,11 @@ export class Http2Connection implements LinkUser, Http2ExchangeUser, DeadlineOwn
     if (this.#link.streams.size === 0) this.#end('draining');
   }
 
-  onLinkFailed(): void {
-    this.#linger('request-refused');
+  onLinkFailed(code: number): void {
+    const name = errorName(code);
+    this.#context.metrics.series('headgate_http2_errors_total', name).value++;
+    this.#context.log.debug({ client: this.#client, error: name }, 'HTTP/2 connection ended for an error');
+    this.#linger(code === ErrorCode.settingsTimeout ? 'client-timeout' : 'request-refused');
   }
 
   // What the exchanges ask for.
