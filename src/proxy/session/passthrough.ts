@@ -7,6 +7,7 @@ import type { EndReason } from '../end-reason.ts';
 import { Splice } from '../splice.ts';
 import type { Pick } from '../upstream/balancer.ts';
 import type { ConnectFailure, UpstreamConnection, UpstreamUser } from '../upstream/upstream-connection.ts';
+import { announce, type NamedEnds } from './connection-ends.ts';
 
 /** Endpoints that are tried before the client is let down. */
 const maxRetries = 3;
@@ -16,6 +17,7 @@ export class Passthrough implements UpstreamUser {
   readonly #socket: Socket;
   readonly #rule: PathRule;
   readonly #client: string;
+  readonly #named: NamedEnds | null;
   readonly #serverName: string;
   readonly #hello: Buffer;
   readonly #onEnd: (reason: EndReason) => void;
@@ -28,12 +30,16 @@ export class Passthrough implements UpstreamUser {
   #clientEnded = false;
   #over = false;
 
-  /** Takes over a paused socket from which `hello` has been read. `onEnd` is called exactly once. */
+  /**
+   * Takes over a paused socket from which `hello` has been read. `named`: by the PROXY header before it. `onEnd` is called
+   * exactly once.
+   */
   constructor(
     context: ProxyContext,
     socket: Socket,
     rule: PathRule,
     client: string,
+    named: NamedEnds | null,
     serverName: string,
     hello: Buffer,
     onEnd: (reason: EndReason) => void,
@@ -42,6 +48,7 @@ export class Passthrough implements UpstreamUser {
     this.#socket = socket;
     this.#rule = rule;
     this.#client = client;
+    this.#named = named;
     this.#serverName = serverName;
     this.#hello = hello;
     this.#onEnd = onEnd;
@@ -86,7 +93,14 @@ export class Passthrough implements UpstreamUser {
     this.#connectedMs = performance.now();
     const splice = new Splice(this.#context, this.#socket, upstream, (reason) => this.#end(reason));
     this.#splice = splice;
+    const { proxyProtocol } = this.#rule;
+    if (proxyProtocol !== 'none') {
+      // In one segment with the hello: a receiver may take a header that comes in pieces for a broken one.
+      upstream.socket.cork();
+      upstream.socket.write(announce(proxyProtocol, this.#socket, this.#named));
+    }
     splice.onClientData(this.#hello);
+    upstream.socket.uncork();
     if (this.#clientEnded) splice.onClientEnd();
   }
 
