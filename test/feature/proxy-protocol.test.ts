@@ -313,6 +313,23 @@ describe('who is believed', () => {
     expect(seen.map((request) => request.fields.at(-1))).toEqual(['X-Forwarded-For: 203.0.113.7']);
   });
 
+  test('an IPv4 balancer of a dual-stack socket is an IPv4 balancer', async () => {
+    const seen: Message[] = [];
+    await using pod = await Pod.start(answering(ok('hi'), seen));
+    await using plane = await serve(pod, { proxyTrusted: ['127.0.0.2/32'], address: '::' });
+    for (const [from, header] of [
+      [{ host: '127.0.0.1', ...balancer }, v1],
+      [{ host: '127.0.0.1' }, Buffer.alloc(0)],
+      [{ host: '::1' }, Buffer.alloc(0)],
+    ] as const) {
+      using peer = await Peer.connect(plane.httpPort, from);
+      await peer.write(Buffer.concat([header, Buffer.from(getRequest('a.test'))]));
+      expect((await peer.message()).status).toBe(200);
+    }
+    const told = seen.map((request) => request.fields.at(-1)?.replace('X-Forwarded-For: ', ''));
+    expect(told).toEqual([client.address, '127.0.0.1', '::1']);
+  });
+
   test('nobody, where the protocol is off', async () => {
     await using pod = await Pod.start();
     await using plane = await DataPlane.start(route({ host: 'a.test', pods: [pod.port] }));
@@ -356,6 +373,22 @@ describe('told to passthrough pods', () => {
     ['v2', renderProxyHeader('v1', client, entry6), renderProxyHeader('v2', client, entry6)],
   ] as const)('%s: the client, as a balancer named it', async (version, before, expected) => {
     expect((await announced(version, before)).got).toEqual(expected);
+  });
+
+  test.each([
+    ['127.0.0.1', 'PROXY TCP4 127.0.0.1 127.0.0.1 '],
+    ['::1', 'PROXY TCP6 ::1 ::1 '],
+  ])('a client of a dual-stack socket: %s', async (clientHost, expected) => {
+    await using pod = await Pod.start();
+    await using plane = await DataPlane.start(
+      route({ host: helloName, pods: [pod.port], termination: 'passthrough', proxyProtocol: 'v1' }),
+      { address: '::' },
+    );
+    using peer = await Peer.connect(plane.httpsPort, { host: clientHost });
+    await peer.write(hello);
+    expect(await (await pod.connection(0)).untilText('\r\n')).toBe(
+      `${expected}${peer.socket.localPort} ${plane.httpsPort}\r\n`,
+    );
   });
 
   test('nothing, unless the Route asks for it', async () => {
