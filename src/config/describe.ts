@@ -62,6 +62,7 @@ How values are written:
 * **True and false**: \`1\`, \`t\`, \`T\`, \`TRUE\`, \`true\`, \`True\` are true; \`0\`, \`f\`, \`F\`, \`FALSE\`, \`false\`, \`False\` are
   false. Anything else is an error, but in the environment names that are the OpenShift router's own it is false, as it is there.
 * **Lists**: items separated by commas; blanks around them and empty items count for nothing.
+* **Networks**: a list of addresses and CIDRs (\`10.0.0.0/8,2001:db8::/32,192.0.2.1\`).
 * **Selectors**: as \`kubectl get -l\` and \`--field-selector\` take them (\`type=sharded,tier in (a, b),!old\`).
 * **Times**: a positive whole number, then \`us\`, \`ms\`, \`s\`, \`m\`, \`h\` or \`d\`; without one, milliseconds. Longer than
   2147483647 ms (about 24.8 days) is cut to that. The two times of stopping also take sums and fractions (\`1m30s\`, \`1.5h\`) and 0.`;
@@ -97,6 +98,7 @@ const placeholders: Readonly<Record<ValueKind['kind'], string>> = {
   'service-account': '<namespace/name>',
   url: '<url>',
   address: '<address>',
+  networks: '<networks>',
   file: '<file>',
   directory: '<folder>',
   'writable-directory': '<folder>',

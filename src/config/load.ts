@@ -44,7 +44,7 @@ export function loadConfig(args: readonly string[], env: Environment): LoadResul
 
 /** Whether no text at all stands for an empty list. */
 function isListed({ value }: Setting): boolean {
-  return ['domains', 'label-selector', 'project-selector', 'field-selector'].includes(value.kind);
+  return ['domains', 'networks', 'label-selector', 'project-selector', 'field-selector'].includes(value.kind);
 }
 
 function configOf(values: Partial<SettingValues>, index: number): Config {

@@ -253,6 +253,27 @@ export const settings = {
     about: `IP address on which the admin port is bound.`,
     reason: `Probes come to the address of the pod; narrow it where only the machine itself should ask.`,
   },
+  proxyProtocol: {
+    group: 'listening',
+    flag: '--proxy-protocol',
+    environment: 'ROUTER_USE_PROXY_PROTOCOL',
+    value: { kind: 'switch' },
+    default: 'false',
+    about: `Whether load balancers in front say in a PROXY header, version 1 or 2, who the client is. Connections to the HTTP
+      and the TLS port must then begin with one, or are closed.`,
+    reason: `As the OpenShift router.`,
+  },
+  proxyProtocolTrusted: {
+    group: 'listening',
+    flag: '--proxy-protocol-trusted',
+    environment: 'HEADGATE_PROXY_PROTOCOL_TRUSTED',
+    value: { kind: 'networks' },
+    default: '',
+    defaultWords: 'everyone',
+    about: `Addresses and networks of the load balancers whose PROXY headers are believed. A connection from anywhere else is
+      served under its own address, and may not begin with a header.`,
+    reason: `As the OpenShift router. Name your load balancers wherever anybody else can reach the ports.`,
+  },
 
   defaultCertificatePem: {
     group: 'certificates',
@@ -586,6 +607,36 @@ export const settings = {
     about: `Client connections that are served at a time, by all workers together. \`auto\` takes what the limit of open
       files allows.`,
     reason: `As the OpenShift router.`,
+  },
+  maxConnectionsPerSource: {
+    group: 'limits',
+    flag: '--max-connections-per-source',
+    environment: 'HEADGATE_MAX_CONNECTIONS_PER_SOURCE',
+    value: { kind: 'integer', noun: 'a number of connections', min: 0, max: 10_000_000 },
+    default: '0',
+    about: `Client connections that one source may have at a time, by all workers together. A source is an IPv4 address, or
+      the IPv6 addresses of one /64; behind a PROXY header, that of the client. 0 is no limit.`,
+    reason: `Whole offices, and load balancers without the PROXY protocol, come from one address.`,
+  },
+  maxHandshakes: {
+    group: 'limits',
+    flag: '--max-handshakes',
+    environment: 'HEADGATE_MAX_HANDSHAKES',
+    value: { kind: 'integer', noun: 'a number of handshakes', min: 0, max: 1_000_000 },
+    default: '1000',
+    about: `TLS handshakes that each worker has under way at a time. One more, and the eldest is cut if it has taken longer
+      than a second, else the new one. 0 is no limit.`,
+    reason: `About as many as a worker can do in a second: what waits behind them would wait for longer than it is worth.`,
+  },
+  maxHandshakesPerSource: {
+    group: 'limits',
+    flag: '--max-handshakes-per-source',
+    environment: 'HEADGATE_MAX_HANDSHAKES_PER_SOURCE',
+    value: { kind: 'integer', noun: 'a number of handshakes', min: 0, max: 1_000_000 },
+    default: '0',
+    about: `TLS handshakes that each worker has under way at a time for one source, counted as connections are. 0 is no
+      limit.`,
+    reason: `As for connections of one source.`,
   },
   maxIdleUpstream: {
     group: 'limits',

@@ -30,6 +30,7 @@ export type ValueKind =
   | { readonly kind: 'service-account' }
   | { readonly kind: 'url' }
   | { readonly kind: 'address' }
+  | { readonly kind: 'networks' }
   | { readonly kind: 'file' }
   | { readonly kind: 'directory' }
   | { readonly kind: 'writable-directory' };
@@ -41,7 +42,7 @@ export type ValueOf<K extends ValueKind> = K extends { kind: 'switch' }
     ? number
     : K extends { kind: 'choice'; options: readonly (infer Option)[] }
       ? Option
-      : K extends { kind: 'domains' }
+      : K extends { kind: 'domains' | 'networks' }
         ? readonly string[]
         : K extends { kind: 'label-selector' }
           ? readonly LabelRequirement[]
@@ -127,6 +128,12 @@ export function readValue(kind: ValueKind, text: string, manner: Manner): Readin
       );
     case 'address':
       return valueOr(address(text), text, 'an IP address');
+    case 'networks': {
+      const networks = listed(text).map((item) => ({ item, network: network(item) }));
+      const wrong = networks.find((one) => one.network === undefined);
+      if (wrong !== undefined) return refused(wrong.item, 'an IP address or a network (such as 10.0.0.0/8)');
+      return { kind: 'value', value: networks.map((one) => one.network ?? '') };
+    }
     case 'text':
     case 'file':
     case 'directory':
@@ -207,6 +214,16 @@ function address(text: string): string | undefined {
   // The URL parser knows IPv6 literals and shortens them; node:net is not for this room.
   const url = /^[\da-f:.]*:[\da-f:.]*$/i.test(text) ? URL.parse(`http://[${text}]/`) : null;
   return url?.hostname.slice(1, -1);
+}
+
+/** The canonical text of a network, its length always said; a single address is one of the greatest length. */
+function network(text: string): string | undefined {
+  const [first = '', length, ...rest] = text.split('/');
+  const base = address(first);
+  if (base === undefined || rest.length > 0) return undefined;
+  const most = base.includes(':') ? 128 : 32;
+  const bits = length === undefined ? most : integer(length, 0, most);
+  return bits === undefined ? undefined : `${base}/${bits}`;
 }
 
 /** The items of a comma-separated list, without blanks around them and without empty ones (Route semantics 4). */

@@ -2,7 +2,14 @@
 // answer is the same whenever it is asked.
 
 import type { RouteManifest, SecretFault, SecretManifest } from '../source/manifests.ts';
-import type { Certificate, ForwardedPolicy, InsecurePolicy, Termination, UpstreamTls } from '../table/entries.ts';
+import type {
+  Certificate,
+  ForwardedPolicy,
+  InsecurePolicy,
+  ProxyProtocol,
+  Termination,
+  UpstreamTls,
+} from '../table/entries.ts';
 import { routeKey } from '../table/entries.ts';
 import { parseHost, wildcardOf } from '../table/host.ts';
 import { type CheckedTls, checkTls } from './certificates.ts';
@@ -19,6 +26,8 @@ export type AdmissionSettings = {
   readonly externalCertificates: boolean;
   readonly requireDestinationCa: boolean;
 };
+
+const proxyProtocolAnnotation = 'headgate.io/proxy-protocol';
 
 const maxHostLength = 253;
 const maxLabelLength = 63;
@@ -119,6 +128,7 @@ export type RouteTreatment =
       readonly termination: Termination;
       readonly insecurePolicy: InsecurePolicy;
       readonly forwarded: ForwardedPolicy | null;
+      readonly proxyProtocol: ProxyProtocol;
       readonly serving: Certificate | null;
       readonly upstreamTls: UpstreamTls | null;
       readonly destination: Certificate | null;
@@ -134,6 +144,8 @@ export function treatmentOf(
   settings: AdmissionSettings,
 ): RouteTreatment {
   const forwarded = forwardedPolicy(route);
+  const warnings: string[] = [];
+  const proxyProtocol = proxyProtocolOf(route, warnings);
   const tls = route.tls;
   if (tls === null) {
     return {
@@ -141,15 +153,15 @@ export function treatmentOf(
       termination: 'none',
       insecurePolicy: 'None',
       forwarded,
+      proxyProtocol,
       serving: null,
       upstreamTls: null,
       destination: null,
-      warnings: [],
+      warnings,
     };
   }
   let certificate = tls.certificate;
   let key = tls.key;
-  const warnings: string[] = [];
   if (tls.externalCertificate !== '' && settings.externalCertificates) {
     const external = externalPair(tls.externalCertificate, secret);
     if ('verdict' in external) return { kind: 'refused', verdict: external.verdict };
@@ -177,6 +189,7 @@ export function treatmentOf(
     termination,
     insecurePolicy,
     forwarded,
+    proxyProtocol,
     serving: checked.serving,
     upstreamTls: towardsPods === null ? null : towardsPods.upstreamTls,
     destination: towardsPods === null ? null : towardsPods.destination,
@@ -256,4 +269,16 @@ function forwardedPolicy(route: RouteManifest): ForwardedPolicy | null {
     default:
       return null;
   }
+}
+
+/** The version in which the Route's pods are told of the client; a value that is none is warned of. */
+function proxyProtocolOf(route: RouteManifest, warnings: string[]): ProxyProtocol {
+  const value = route.annotations[proxyProtocolAnnotation];
+  if (value === 'v1' || value === 'v2') return value;
+  if (value !== undefined && value !== 'none') {
+    warnings.push(
+      `annotation ${proxyProtocolAnnotation}: ${JSON.stringify(value.slice(0, 40))} is not v1, v2 or none: pods get no PROXY header`,
+    );
+  }
+  return 'none';
 }

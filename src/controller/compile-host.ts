@@ -37,6 +37,7 @@ function pathRuleOf({ route, treatment }: ServedRoute, forwarded: ForwardedPolic
     })),
     upstreamTls: treatment.upstreamTls,
     forwarded: treatment.forwarded ?? forwarded,
+    proxyProtocol: treatment.proxyProtocol,
   };
 }
 

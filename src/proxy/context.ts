@@ -9,6 +9,8 @@ import type { AccessLog } from './access-log.ts';
 import type { AnswerBook } from './answers.ts';
 import type { Deadlines } from './deadlines.ts';
 import { type EndReason, endReasons } from './end-reason.ts';
+import type { ClientLimits } from './listener/client-limits.ts';
+import type { TrustedSources } from './listener/trusted-sources.ts';
 import type { Balancer } from './upstream/balancer.ts';
 import type { Connector } from './upstream/connector.ts';
 
@@ -32,6 +34,9 @@ export type ProxySettings = Pick<
   | 'maxStreams'
   | 'disableHttp2'
   | 'maxConnections'
+  | 'maxConnectionsPerSource'
+  | 'maxHandshakes'
+  | 'maxHandshakesPerSource'
   | 'maxIdleUpstream'
   | 'maxCertificateContexts'
   | 'accessLogSample'
@@ -40,6 +45,9 @@ export type ProxySettings = Pick<
 export type ProxyContext = {
   readonly settings: ProxySettings;
   readonly limits: HeadLimits;
+  readonly clientLimits: ClientLimits;
+  /** Whose connections begin with a PROXY header; null: nobody's. */
+  readonly proxySources: TrustedSources | null;
   /** The table in force now; a Session asks for it anew for each decision. */
   readonly table: () => RouteTable;
   readonly balancer: Balancer;

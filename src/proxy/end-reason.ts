@@ -14,6 +14,14 @@ export const endReasons = {
   'client-timeout': 'downstream',
   /** A request was refused as malformed or beyond a limit. */
   'request-refused': 'downstream',
+  /** A connection that has to begin with a PROXY header did not, ... */
+  'proxy-header-missing': 'downstream',
+  /** ... or with one that cannot be read or breaks off, ... */
+  'proxy-header-malformed': 'downstream',
+  /** ... or is longer than any sender needs, ... */
+  'proxy-header-too-long': 'downstream',
+  /** ... or was not whole in time. */
+  'proxy-header-timeout': 'downstream',
   'not-tls': 'downstream',
   'hello-timeout': 'downstream',
   'handshake-failed': 'downstream',
@@ -21,6 +29,10 @@ export const endReasons = {
   /** An answer said `Connection: close`, and has been sent. */
   'answered-and-closed': 'router',
   'connection-limit': 'router',
+  /** Its source had as many connections, or handshakes, as it may. */
+  'source-limit': 'router',
+  /** The worker had as many handshakes under way as it may. */
+  'handshake-limit': 'router',
   draining: 'router',
   'no-certificate': 'router',
   'no-endpoint': 'router',

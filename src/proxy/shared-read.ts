@@ -102,6 +102,13 @@ export function takeFrom(socket: Socket, taker: Taker, glance: Glance): void {
   } else socket.on('data', taker);
 }
 
+/** Gives the one who takes a socket's bytes some that were read before he came. */
+export function handOn(socket: Socket, bytes: Buffer): void {
+  if (bytes.length === 0) return;
+  if (socket instanceof SharedReadSocket) socket.reading.taker(bytes);
+  else socket.unshift(bytes);
+}
+
 function ignore(): void {
   // Nobody has asked for the bytes of a connection that is refused.
 }

@@ -13,8 +13,10 @@ import { AnswerBook } from './answers.ts';
 import { type ProxyContext, ProxyCounters } from './context.ts';
 import { Deadlines } from './deadlines.ts';
 import type { EndReason } from './end-reason.ts';
+import { ClientLimits } from './listener/client-limits.ts';
 import { connectionLimit, descriptorLimit } from './listener/limits.ts';
 import { Listener } from './listener/listener.ts';
+import { TrustedSources } from './listener/trusted-sources.ts';
 import { SecureContexts } from './secure-contexts.ts';
 import { createHeadReaders } from './session/http-connection.ts';
 import { Session } from './session/session.ts';
@@ -87,6 +89,8 @@ class Worker {
     this.#context = {
       settings: config,
       limits,
+      clientLimits: new ClientLimits(config, start.workers, this.metrics),
+      proxySources: config.proxyProtocol ? new TrustedSources(config.proxyProtocolTrusted) : null,
       table,
       balancer: new Balancer(worker),
       connector: new Connector(pool, config, deadlines, readers.fields, this.metrics),

@@ -28,6 +28,9 @@ export type Scheme = 'http' | 'https';
 /** What the pod gets to know of the client (Route semantics 5.5). */
 export type ForwardedPolicy = 'append' | 'replace' | 'if-none' | 'never';
 
+/** The version of the PROXY protocol in which pods are told of the client, if any. */
+export type ProxyProtocol = 'none' | 'v1' | 'v2';
+
 /** How TLS connections for a Host are treated. `none`: no Route of this Host takes part in TLS. */
 export type TlsTreatment = 'terminate' | 'passthrough' | 'none';
 
@@ -56,6 +59,7 @@ export type PathRule = {
   /** Not null exactly when the termination is `reencrypt`. */
   readonly upstreamTls: UpstreamTls | null;
   readonly forwarded: ForwardedPolicy;
+  readonly proxyProtocol: ProxyProtocol;
 };
 
 /** All that the table knows of one Host. */

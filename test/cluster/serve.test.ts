@@ -3,6 +3,8 @@
 import { spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { describe, expect, test } from 'vitest';
+import type { Message } from '../support/messages.ts';
+import { answering, getRequest, ok, Peer, Pod } from '../support/peers.ts';
 import { NamedPod, routeYaml, serviceYaml } from '../support/pods.ts';
 import { get } from '../support/requests.ts';
 import { eventually, ManifestFolder, RunningRouter, runCommand } from '../support/router.ts';
@@ -120,6 +122,33 @@ describe('a running router', () => {
       answer: '503 (no-route)',
       candidates: [{ route: 'default/second', outcome: 'a Route without TLS is not served on the TLS port' }],
     });
+  });
+
+  test('behind a balancer with the PROXY protocol: ready, and each connection begins with a header', async () => {
+    const seen: Message[] = [];
+    await using pod = await Pod.start(answering(ok('hi'), seen));
+    using folder = new ManifestFolder();
+    folder.write('all.yaml', routeYaml('web', 'web.test', 'web') + serviceYaml('web', [pod.port]));
+    const env = {
+      ROUTER_USE_PROXY_PROTOCOL: 'true',
+      HEADGATE_PROXY_PROTOCOL_TRUSTED: '127.0.0.0/8',
+      HEADGATE_MAX_CONNECTIONS_PER_SOURCE: '2',
+    };
+    await using router = await RunningRouter.start(folder, ['--workers', '2', '--access-log-sample', '1'], env);
+    expect((await router.admin('/healthz/ready')).status).toBe(200);
+    using peer = await Peer.connect(router.httpPort);
+    const line = router.line(({ msg }) => msg === 'access');
+    await peer.write('PROXY TCP4 203.0.113.7 198.51.100.9 4242 4711\r\n', getRequest('web.test'));
+    expect((await peer.message()).status).toBe(200);
+    expect(seen[0]?.fields).toContain('X-Forwarded-For: 203.0.113.7');
+    expect(await line).toMatchObject({ client: '203.0.113.7', host: 'web.test' });
+    using without = await Peer.connect(router.httpPort);
+    await without.write(getRequest('web.test'));
+    await without.ended;
+    expect(without.receivedBytes).toBe(0);
+    const missing = (): Promise<number> =>
+      router.metric('headgate_sessions_ended_total', 'reason="proxy-header-missing"');
+    await eventually(missing, (count) => count === 1);
   });
 
   test('readiness, liveness and metrics on the admin port; /debug keeps strangers out', async () => {

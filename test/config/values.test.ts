@@ -6,7 +6,7 @@ const port = { kind: 'integer', noun: 'a port', min: 0, max: 65535 } as const;
 const limit = { kind: 'limit', noun: 'a number of connections', max: 1000 } as const;
 const choice = { kind: 'choice', options: ['append', 'if-none'] } as const;
 
-type Case = readonly [kind: ValueKind, text: string, value: string | number | boolean];
+type Case = readonly [kind: ValueKind, text: string, value: string | number | boolean | readonly string[]];
 
 const accepted: readonly Case[] = [
   ...['1', 't', 'T', 'TRUE', 'true', 'True'].map((text): Case => [{ kind: 'switch' }, text, true]),
@@ -37,6 +37,9 @@ const accepted: readonly Case[] = [
   [{ kind: 'address' }, '::', '::'],
   [{ kind: 'address' }, '0:0:0:0:0:0:0:0', '::'],
   [{ kind: 'address' }, 'FE80::01', 'fe80::1'],
+  [{ kind: 'networks' }, '', []],
+  [{ kind: 'networks' }, ' 10.0.0.0/8,, 192.0.2.1 ', ['10.0.0.0/8', '192.0.2.1/32']],
+  [{ kind: 'networks' }, '2001:DB8::0/32,::1,::/0', ['2001:db8::/32', '::1/128', '::/0']],
   [{ kind: 'file' }, './relative', './relative'],
   [{ kind: 'directory' }, '/etc', '/etc'],
   [{ kind: 'writable-directory' }, '/run', '/run'],
@@ -79,6 +82,10 @@ const refused: readonly (readonly [kind: ValueKind, text: string, because: strin
   [{ kind: 'address' }, ':', '":" is not an IP address'],
   [{ kind: 'address' }, '1::2::3', '"1::2::3" is not an IP address'],
   [{ kind: 'address' }, '', '"" is not an IP address'],
+  ...['10.0.0.0/33', '::/129', '10.0.0.0/', '10.0.0.0/8/8', '/8', '10.0.0.0/-1', '10/8', 'a.test', '::%lo/64'].map(
+    (text) => [{ kind: 'networks' }, text, `"${text}" is not an IP address or a network (such as 10.0.0.0/8)`] as const,
+  ),
+  [{ kind: 'networks' }, '10.0.0.0/8,x', '"x" is not an IP address or a network (such as 10.0.0.0/8)'],
 ];
 
 describe('readValue', () => {

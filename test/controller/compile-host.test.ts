@@ -1,7 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import type { RouteTreatment } from '../../src/controller/admission.ts';
 import { backendSubjectsOf, compileHost, type ServedRoute } from '../../src/controller/compile-host.ts';
-import type { Certificate, CertificateId, ForwardedPolicy, UpstreamTls } from '../../src/table/entries.ts';
+import type {
+  Certificate,
+  CertificateId,
+  ForwardedPolicy,
+  ProxyProtocol,
+  UpstreamTls,
+} from '../../src/table/entries.ts';
 import type { Host } from '../../src/table/host.ts';
 import { aRoute, type RouteBuilder } from '../support/manifests.ts';
 
@@ -11,7 +17,15 @@ const pem = (id: string): Certificate => ({ id: id as CertificateId, chain: id, 
 /** A Route as admission lets it through; the certificate by its id. */
 function served(
   route: RouteBuilder,
-  { certificate, ...rest }: { certificate?: string; upstreamTls?: UpstreamTls; forwarded?: ForwardedPolicy } = {},
+  {
+    certificate,
+    ...rest
+  }: {
+    certificate?: string;
+    upstreamTls?: UpstreamTls;
+    forwarded?: ForwardedPolicy;
+    proxyProtocol?: ProxyProtocol;
+  } = {},
 ): ServedRoute {
   const built = route.host(host).build();
   const treatment: RouteTreatment & { kind: 'served' } = {
@@ -19,6 +33,7 @@ function served(
     termination: (built.tls?.termination ?? 'none') as 'none' | 'edge' | 'reencrypt' | 'passthrough',
     insecurePolicy: (built.tls?.insecurePolicy || 'None') as 'None' | 'Allow' | 'Redirect',
     forwarded: null,
+    proxyProtocol: 'none',
     serving: certificate === undefined ? null : pem(certificate),
     upstreamTls: null,
     destination: null,
@@ -50,6 +65,7 @@ describe('the rule of a host', () => {
             backends: [{ backend: 'n/s:http', weight: 7 }],
             upstreamTls: null,
             forwarded: 'append',
+            proxyProtocol: 'none',
           },
         ],
       },
@@ -68,6 +84,13 @@ describe('the rule of a host', () => {
   test('the Route’s own policy for forwarded headers, else the router’s', () => {
     expect(compile(served(edge, { forwarded: 'never' }))?.paths[0]?.forwarded).toBe('never');
     expect(compile(served(edge))?.paths[0]?.forwarded).toBe('append');
+  });
+
+  test('the version of the PROXY protocol', () => {
+    const versions = (['none', 'v1', 'v2'] as const).map(
+      (proxyProtocol) => compile(served(edge, { proxyProtocol }))?.paths[0]?.proxyProtocol,
+    );
+    expect(versions).toEqual(['none', 'v1', 'v2']);
   });
 
   test('longest path first', () => {

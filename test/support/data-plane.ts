@@ -3,11 +3,14 @@
 
 import { randomBytes } from 'node:crypto';
 import { BoundSocket } from 'node:net';
+import { type AccessLine, AccessLog } from '../../src/proxy/access-log.ts';
 import { AnswerBook, type AnswerReason } from '../../src/proxy/answers.ts';
 import { type ProxyContext, ProxyCounters, type ProxySettings } from '../../src/proxy/context.ts';
 import { type DeadlineOwner, type DeadlineSlot, Deadlines } from '../../src/proxy/deadlines.ts';
 import type { EndReason } from '../../src/proxy/end-reason.ts';
+import { ClientLimits } from '../../src/proxy/listener/client-limits.ts';
 import { Listener, type NewSession } from '../../src/proxy/listener/listener.ts';
+import { TrustedSources } from '../../src/proxy/listener/trusted-sources.ts';
 import { SecureContexts } from '../../src/proxy/secure-contexts.ts';
 import { createHeadReaders } from '../../src/proxy/session/http-connection.ts';
 import { Session } from '../../src/proxy/session/session.ts';
@@ -42,6 +45,9 @@ const testSettings: ProxySettings = {
   maxStreams: 100,
   disableHttp2: false,
   maxConnections: 0,
+  maxConnectionsPerSource: 0,
+  maxHandshakes: 0,
+  maxHandshakesPerSource: 0,
   maxIdleUpstream: 64,
   maxCertificateContexts: 2_000,
   accessLogSample: 0,
@@ -56,6 +62,10 @@ export type DataPlaneOptions = {
   readonly ticketKeys?: Buffer;
   /** Address of the listeners. */
   readonly address?: string;
+  /** From where connections begin with a PROXY header; an empty list is from everywhere, absence from nowhere. */
+  readonly proxyTrusted?: readonly string[];
+  /** Takes the lines of the access log, if there shall be one. */
+  readonly accessLines?: AccessLine[];
 };
 
 export type LoggedLine = LogFields & { readonly message: string };
@@ -64,6 +74,7 @@ export class DataPlane implements AsyncDisposable {
   readonly table: RouteTable = new RouteTable();
   readonly metrics: Metrics = new Metrics();
   readonly lines: LoggedLine[] = [];
+  readonly clientLimits: ClientLimits;
   /** Why each Session ended, in order. */
   readonly endReasons: EndReason[] = [];
   readonly httpPort: number;
@@ -81,6 +92,7 @@ export class DataPlane implements AsyncDisposable {
     const log = recordingLog(this.lines);
     const { metrics } = this;
     const table = (): RouteTable => this.table;
+    this.clientLimits = new ClientLimits(settings, 1, metrics);
     this.#pool = new UpstreamPool(settings.maxIdleUpstream, this.#deadlines);
     const limits = { maxHeadBytes: settings.maxHeadBytes, maxHeaderLines: settings.maxHeaderLines };
     const readers = createHeadReaders(limits);
@@ -88,12 +100,14 @@ export class DataPlane implements AsyncDisposable {
     const context: ProxyContext = {
       settings,
       limits,
+      clientLimits: this.clientLimits,
+      proxySources: options.proxyTrusted === undefined ? null : new TrustedSources(options.proxyTrusted),
       table,
       balancer: new Balancer(0),
       connector: this.#connector,
       deadlines: this.#deadlines,
       answers: new AnswerBook(metrics, log),
-      accessLog: null,
+      accessLog: options.accessLines === undefined ? null : new RecordingAccessLog(options.accessLines, metrics),
       counters: new ProxyCounters(metrics),
       metrics,
       log,
@@ -178,12 +192,14 @@ export class DataPlane implements AsyncDisposable {
     const left = {
       sessions: this.sessions,
       deadlines: this.#deadlines.claimed,
+      sources: this.clientLimits.sources,
+      handshakes: this.clientLimits.handshakes,
       busyUpstreams: this.#connector.open - this.#pool.size - this.metric('headgate_upstream_shared_connections'),
     };
     for (const listener of this.#listeners) for (const session of [...listener.sessions]) session.destroy('draining');
     this.#connector.close();
     this.#deadlines.close();
-    if (left.sessions !== 0 || left.deadlines !== 0 || left.busyUpstreams !== 0) {
+    if (Object.values(left).some((count) => count !== 0)) {
       throw new Error(`left behind: ${JSON.stringify(left)}; ended before: ${this.endReasons.join(' ')}`);
     }
   }
@@ -243,6 +259,20 @@ class WatchedConnector extends Connector {
   /** Connections whose socket is not destroyed. */
   get open(): number {
     return this.#dialled.filter((connection) => !connection.socket.destroyed).length;
+  }
+}
+
+/** Keeps every line in place of writing it. */
+class RecordingAccessLog extends AccessLog {
+  readonly #lines: AccessLine[];
+
+  constructor(lines: AccessLine[], metrics: Metrics) {
+    super(1, metrics, 0);
+    this.#lines = lines;
+  }
+
+  override write(line: AccessLine): void {
+    this.#lines.push(line);
   }
 }
 

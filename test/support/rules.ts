@@ -26,7 +26,7 @@ export type RouteWish = {
   readonly services?: readonly ServiceWish[];
   readonly name?: string;
   readonly certificate?: CertificateId | null;
-} & Partial<Pick<PathRule, 'path' | 'termination' | 'insecurePolicy' | 'upstreamTls' | 'forwarded'>>;
+} & Partial<Pick<PathRule, 'path' | 'termination' | 'insecurePolicy' | 'upstreamTls' | 'forwarded' | 'proxyProtocol'>>;
 
 const namespace = 'shop';
 
@@ -55,6 +55,7 @@ export function hostWithRoutes(
       backends: services.map(({ service, weight }) => ({ backend: backendOf(service), weight: weight ?? 1 })),
       upstreamTls: wish.upstreamTls ?? (wish.termination === 'reencrypt' ? { verify: 'none', authority: null } : null),
       forwarded: wish.forwarded ?? 'append',
+      proxyProtocol: wish.proxyProtocol ?? 'none',
     });
   }
   const entry = { host: host as Host, tls: treatmentOf(paths), certificate, paths };

@@ -1,4 +1,4 @@
-// How many client connections a worker may hold.
+// How many client connections a worker may hold. Workers share no memory, so each has its share of what all may.
 
 /** Descriptors that are none of the connections': standard streams, channel, listeners, files, the odd library. */
 const reservedDescriptors = 64;
@@ -10,7 +10,12 @@ const reservedDescriptors = 64;
 export function connectionLimit(maxConnections: number, workers: number, descriptors: number): number {
   const byDescriptors = Math.max(1, Math.floor((descriptors - reservedDescriptors) / 2));
   if (maxConnections === 0) return byDescriptors;
-  return Math.min(Math.ceil(maxConnections / workers), byDescriptors);
+  return Math.min(shareOf(maxConnections, workers), byDescriptors);
+}
+
+/** What one of `workers` may use of a limit that holds for all of them together; 0, which is no limit, stays 0. */
+export function shareOf(limit: number, workers: number): number {
+  return Math.ceil(limit / workers);
 }
 
 /** The soft limit of open files from the text of /proc/self/limits, or what POSIX grants at least. */

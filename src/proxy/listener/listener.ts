@@ -78,6 +78,8 @@ export class Listener {
       return;
     }
     this.#accepted.value++;
-    this.sessions.add(this.#newSession(this.name, socket, (session) => this.sessions.delete(session)));
+    const session = this.#newSession(this.name, socket, (ended) => this.sessions.delete(ended));
+    // One whose source holds enough already is over before it has begun.
+    if (!session.over) this.sessions.add(session);
   }
 }

@@ -8,6 +8,7 @@ import { Splice } from '../splice.ts';
 import type { Pick } from '../upstream/balancer.ts';
 import type { ConnectFailure, UpstreamUser } from '../upstream/upstream.ts';
 import type { UpstreamConnection } from '../upstream/upstream-connection.ts';
+import { announce, type NamedEnds } from './connection-ends.ts';
 
 /** Endpoints that are tried before the client is let down. */
 const maxRetries = 3;
@@ -17,6 +18,7 @@ export class Passthrough implements UpstreamUser {
   readonly #socket: Socket;
   readonly #rule: PathRule;
   readonly #client: string;
+  readonly #named: NamedEnds | null;
   readonly #serverName: string;
   readonly #hello: Buffer;
   readonly #onEnd: (reason: EndReason) => void;
@@ -29,12 +31,16 @@ export class Passthrough implements UpstreamUser {
   #clientEnded = false;
   #over = false;
 
-  /** Takes over a paused socket from which `hello` has been read. `onEnd` is called exactly once. */
+  /**
+   * Takes over a paused socket from which `hello` has been read. `named`: by the PROXY header before it. `onEnd` is called
+   * exactly once.
+   */
   constructor(
     context: ProxyContext,
     socket: Socket,
     rule: PathRule,
     client: string,
+    named: NamedEnds | null,
     serverName: string,
     hello: Buffer,
     onEnd: (reason: EndReason) => void,
@@ -43,6 +49,7 @@ export class Passthrough implements UpstreamUser {
     this.#socket = socket;
     this.#rule = rule;
     this.#client = client;
+    this.#named = named;
     this.#serverName = serverName;
     this.#hello = hello;
     this.#onEnd = onEnd;
@@ -87,7 +94,14 @@ export class Passthrough implements UpstreamUser {
     this.#connectedMs = performance.now();
     const splice = new Splice(this.#context, this.#socket, upstream, (reason) => this.#end(reason));
     this.#splice = splice;
+    const { proxyProtocol } = this.#rule;
+    if (proxyProtocol !== 'none') {
+      // In one segment with the hello: a receiver may take a header that comes in pieces for a broken one.
+      upstream.socket.cork();
+      upstream.socket.write(announce(proxyProtocol, this.#socket, this.#named));
+    }
     splice.onClientData(this.#hello);
+    upstream.socket.uncork();
     if (this.#clientEnded) splice.onClientEnd();
   }
 

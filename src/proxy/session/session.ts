@@ -1,5 +1,6 @@
-// One client connection, from accept to close. On the TLS port: gather the ClientHello, ask the table, hand the socket to
-// passthrough or to TLS and HTTP. On the plain port: HTTP from the start. Ends exactly once, with one EndReason.
+// One client connection, from accept to close. Behind a balancer: its PROXY header first. On the TLS port: gather the
+// ClientHello, ask the table, hand the socket to passthrough or to TLS and HTTP. On the plain port: HTTP from the start. Ends
+// exactly once, with one EndReason.
 
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
@@ -9,28 +10,39 @@ import { type Host, parseHost } from '../../table/host.ts';
 import type { ProxyContext } from '../context.ts';
 import type { DeadlineOwner, DeadlineSlot } from '../deadlines.ts';
 import type { EndReason } from '../end-reason.ts';
+import type { HandshakeHolder, SourceKey } from '../listener/client-limits.ts';
+import { handOn } from '../shared-read.ts';
+import { type NamedEnds, peerAddress } from './connection-ends.ts';
 import { ForwardedHeaders } from './forwarded-headers.ts';
 import { type HeadReaders, HttpConnection } from './http-connection.ts';
 import { Http2Connection } from './http2-connection.ts';
 import { Passthrough } from './passthrough.ts';
+import { ProxyPrelude } from './proxy-prelude.ts';
 import type { HandshakeUser, TlsTerminator } from './tls.ts';
 
 /** Five bytes of record header for each of the records that a hello may be split into. */
 const maxPeekBytes = maxHelloBytes + 32 * 5;
 
+const nothing: Buffer = Buffer.alloc(0);
+
 export type ListenerName = 'http' | 'https';
 
-export class Session implements DeadlineOwner, HandshakeUser {
+export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
   readonly #context: ProxyContext;
   readonly #readers: HeadReaders;
   readonly #socket: Socket;
-  readonly #client: string;
+  readonly #listener: ListenerName;
+  /** The client's address: the peer's, until a PROXY header says otherwise. */
+  #client: string;
+  #named: NamedEnds | null = null;
+  /** Under what the connection is counted; null while, or where, it is not. */
+  #source: SourceKey | null = null;
   readonly #onEnd: (session: Session, reason: EndReason) => void;
   readonly #terminator: TlsTerminator;
   #peek: GatheredBytes | null = null;
   #needBytes = 0;
   #slot: DeadlineSlot | null = null;
-  #stage: HttpConnection | Http2Connection | Passthrough | null = null;
+  #stage: ProxyPrelude | HttpConnection | Http2Connection | Passthrough | null = null;
   /** The name that the client opened TLS for, if it is one. */
   #serverName: Host | undefined;
   #handshaking = false;
@@ -40,7 +52,7 @@ export class Session implements DeadlineOwner, HandshakeUser {
   readonly #onStageEnd = (reason: EndReason): void => this.#end(reason);
   readonly #onRawClose = (): void => this.#end(this.#handshaking ? 'handshake-failed' : 'client-closed');
 
-  /** `onEnd` is called exactly once. */
+  /** `onEnd` is called exactly once; within the constructor if the client's source holds as much as it may. */
   constructor(
     context: ProxyContext,
     readers: HeadReaders,
@@ -53,15 +65,21 @@ export class Session implements DeadlineOwner, HandshakeUser {
     this.#readers = readers;
     this.#terminator = terminator;
     this.#socket = socket;
-    this.#client = clientAddress(socket);
+    this.#listener = listener;
+    this.#client = peerAddress(socket);
     this.#onEnd = onEnd;
-    if (listener === 'http') this.#startHttp(socket, 'http');
-    else this.#startPeek();
+    if (context.proxySources?.has(this.#client) === true) this.#startPrelude();
+    else this.#start(nothing);
+  }
+
+  /** Whether it has ended. */
+  get over(): boolean {
+    return this.#over;
   }
 
   /** For how long nothing has been under way on it, in ms; 0 if something is. */
   idleForMs(): number {
-    return this.#stage === null || this.#stage instanceof Passthrough ? 0 : this.#stage.idleForMs();
+    return this.#http?.idleForMs() ?? 0;
   }
 
   /** Tells the client, where its protocol has a word for it, that the connection is to end soon. */
@@ -71,7 +89,12 @@ export class Session implements DeadlineOwner, HandshakeUser {
 
   /** Ends an idle connection in order. */
   closeIdle(): void {
-    if (this.#stage !== null && !(this.#stage instanceof Passthrough)) this.#stage.closeIdle();
+    this.#http?.closeIdle();
+  }
+
+  get #http(): HttpConnection | Http2Connection | null {
+    const stage = this.#stage;
+    return stage instanceof HttpConnection || stage instanceof Http2Connection ? stage : null;
   }
 
   /** Ends at once, whatever is under way. */
@@ -89,7 +112,7 @@ export class Session implements DeadlineOwner, HandshakeUser {
       socket.destroy();
       return;
     }
-    this.#handshaking = false;
+    this.#endHandshake();
     this.#releaseSlot();
     this.#socket.removeListener('close', this.#onRawClose);
     this.#startHttp(socket, 'https');
@@ -100,9 +123,46 @@ export class Session implements DeadlineOwner, HandshakeUser {
     this.#end(code === 'ERR_TLS_HANDSHAKE_TIMEOUT' ? 'handshake-timeout' : 'handshake-failed');
   }
 
+  cutHandshake(): void {
+    this.#end('handshake-limit');
+  }
+
+  #startPrelude(): void {
+    this.#stage = new ProxyPrelude(
+      this.#context,
+      this.#socket,
+      (header, rest) => {
+        this.#stage = null;
+        this.#named = header;
+        this.#client = header.source?.address ?? this.#client;
+        this.#start(rest);
+      },
+      (reason) => this.#end(reason),
+    );
+  }
+
+  /** Whoever the client is, it is known by now. `rest`: bytes of its own that have been read. */
+  #start(rest: Buffer): void {
+    const { clientLimits } = this.#context;
+    const source = clientLimits.sourceOf(this.#client);
+    if (!clientLimits.mayConnect(source, this.#listener)) {
+      this.#end('source-limit');
+      return;
+    }
+    this.#source = source;
+    if (this.#listener === 'http') {
+      this.#startHttp(this.#socket, 'http');
+      handOn(this.#socket, rest);
+    } else {
+      this.#startPeek();
+      if (rest.length > 0) this.#peeked(rest);
+    }
+  }
+
   #startHttp(socket: Socket, scheme: 'http' | 'https'): void {
     const { settings } = this.#context;
-    const port = scheme === 'http' ? settings.publicHttpPort : settings.publicHttpsPort;
+    const port =
+      this.#named?.destination?.port ?? (scheme === 'http' ? settings.publicHttpPort : settings.publicHttpsPort);
     const isHttp2 = socket instanceof TLSSocket && socket.alpnProtocol === 'h2';
     const forwarded = new ForwardedHeaders(this.#client, scheme, port, isHttp2 ? 'h2' : null);
     if (isHttp2) {
@@ -177,6 +237,7 @@ export class Session implements DeadlineOwner, HandshakeUser {
         this.#socket,
         match.rule,
         this.#client,
+        this.#named,
         hello.serverName ?? '',
         bytes,
         this.#onStageEnd,
@@ -187,10 +248,22 @@ export class Session implements DeadlineOwner, HandshakeUser {
       this.#end('no-certificate');
       return;
     }
+    const { clientLimits, deadlines } = this.#context;
+    const place = clientLimits.beginHandshake(this, this.#source, deadlines.nowMs);
+    if (place !== 'begun') {
+      this.#end(place);
+      return;
+    }
     this.#handshaking = true;
-    if (this.#slot !== null) this.#context.deadlines.set(this.#slot, this.#context.settings.headTimeoutMs);
+    if (this.#slot !== null) deadlines.set(this.#slot, this.#context.settings.headTimeoutMs);
     this.#socket.unshift(bytes);
     this.#terminator.secure(this.#socket, this);
+  }
+
+  #endHandshake(): void {
+    if (!this.#handshaking) return;
+    this.#handshaking = false;
+    this.#context.clientLimits.endHandshake(this, this.#source);
   }
 
   #releaseSlot(): void {
@@ -202,7 +275,9 @@ export class Session implements DeadlineOwner, HandshakeUser {
   #end(reason: EndReason): void {
     if (this.#over) return;
     this.#over = true;
+    this.#endHandshake();
     this.#releaseSlot();
+    this.#context.clientLimits.disconnected(this.#source);
     if (this.#stage === null) this.#socket.destroy();
     this.#context.counters.ended(reason);
     this.#onEnd(this, reason);
@@ -211,10 +286,4 @@ export class Session implements DeadlineOwner, HandshakeUser {
 
 function ignoreError(): void {
   // 'close' follows and ends the Session.
-}
-
-/** The peer's address; an IPv4 client of a dual-stack socket is an IPv4 client. */
-function clientAddress(socket: Socket): string {
-  const address = socket.remoteAddress ?? '';
-  return address.startsWith('::ffff:') ? address.slice('::ffff:'.length) : address;
 }

@@ -45,6 +45,7 @@ export type ExpectedPath = {
   /** The name of the authority that checks the pods, empty for none; null where TLS ends at the router. */
   readonly authority: string | null;
   readonly forwarded: string;
+  readonly proxyProtocol: string;
 };
 
 export type ExpectedHost = {
@@ -147,6 +148,8 @@ type Route = {
   readonly generation: number;
   readonly labels: Readonly<Record<string, string>>;
   readonly forwarded: string;
+  /** As it is annotated. */
+  readonly proxyProtocol: string;
   readonly host: string;
   readonly path: string;
   readonly wildcardPolicy: string;
@@ -185,6 +188,7 @@ function readRoute({ metadata, spec = {} }: KubeObject): Route {
     generation: metadata.generation ?? 0,
     labels: metadata.labels ?? {},
     forwarded: ['append', 'replace', 'if-none', 'never'].includes(policy) ? policy : 'append',
+    proxyProtocol: metadata.annotations?.['headgate.io/proxy-protocol'] ?? 'none',
     host: text(spec, 'host'),
     path: text(spec, 'path'),
     wildcardPolicy: text(spec, 'wildcardPolicy') || 'None',
@@ -318,9 +322,14 @@ const unreadable = 'data does not contain any valid RSA or ECDSA certificates';
 
 function treat(route: Route, objects: Objects, settings: ModelSettings, pems: Pems): Served | Refusal {
   const { tls } = route;
-  if (tls === null) return { route, certificate: null, authority: null, warnings: [] };
-  let { certificate, key } = tls;
   const warnings: string[] = [];
+  if (!['none', 'v1', 'v2'].includes(route.proxyProtocol)) {
+    warnings.push(
+      `annotation headgate.io/proxy-protocol: "${route.proxyProtocol}" is not v1, v2 or none: pods get no PROXY header`,
+    );
+  }
+  if (tls === null) return { route, certificate: null, authority: null, warnings };
+  let { certificate, key } = tls;
   if (tls.secret !== '') {
     const read = readSecret(route.namespace, tls.secret, objects, settings);
     if (typeof read === 'string') return { reason: 'ExternalCertificateValidationFailed', message: read };
@@ -423,6 +432,7 @@ function hostOf(served: readonly Served[]): ExpectedHost {
       backends: backendsOf(route).map(({ backend, weight }) => ({ backend, weight })),
       authority,
       forwarded: route.forwarded,
+      proxyProtocol: ['v1', 'v2'].includes(route.proxyProtocol) ? route.proxyProtocol : 'none',
     };
   });
   const has = (...terminations: string[]): boolean =>

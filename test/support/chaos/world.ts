@@ -43,6 +43,9 @@ const ipv4Addresses = ['127.0.0.1', '127.0.0.1', '127.0.0.2', '169.254.1.1', '22
 const ipv6Addresses = ['::1', 'fe80::1', '::'];
 const forwardedPolicies = ['append', 'replace', 'if-none', 'never', 'of my own'];
 const forwardedAnnotation = 'haproxy.router.openshift.io/set-forwarded-headers';
+/** With which value of the other annotation each comes: a draw of its own would give the old seeds another course. */
+const proxyProtocols: Readonly<Record<string, string>> = { replace: 'v1', 'if-none': 'v2', 'of my own': 'of my own' };
+const proxyProtocolAnnotation = 'headgate.io/proxy-protocol';
 
 const weights = {
   createRoute: 12,
@@ -322,7 +325,10 @@ export class World {
     if (route === null) return false;
     const policy = this.#random.pick(forwardedPolicies);
     this.#change(route, (draft) => {
-      draft.metadata.annotations = { [forwardedAnnotation]: policy };
+      draft.metadata.annotations = {
+        [forwardedAnnotation]: policy,
+        [proxyProtocolAnnotation]: proxyProtocols[policy] ?? 'none',
+      };
     });
     return true;
   }
