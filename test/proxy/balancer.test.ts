@@ -36,6 +36,7 @@ function ruleOver(backends: readonly BackendRef[]): PathRule {
     backends,
     upstreamTls: null,
     forwarded: 'append',
+    clientAuth: null,
   };
 }
 
