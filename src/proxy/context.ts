@@ -33,6 +33,7 @@ export type ProxySettings = Pick<
   | 'maxIdleUpstream'
   | 'maxCertificateContexts'
   | 'accessLogSample'
+  | 'strictSni'
 >;
 
 export type ProxyContext = {

@@ -22,7 +22,11 @@ export const endReasons = {
   'answered-and-closed': 'router',
   'connection-limit': 'router',
   draining: 'router',
+  /** Only names of Routes are served, and the client asked for another one, or for none. */
+  'unrecognized-name': 'downstream',
   'no-certificate': 'router',
+  /** The CA by which clients have to be verified cannot be used: nobody is served without it. */
+  'no-client-authority': 'router',
   'no-endpoint': 'router',
   'connect-failed': 'upstream',
   /** The upstream broke off in the middle of an answer. */

@@ -15,10 +15,9 @@ import { Deadlines } from './deadlines.ts';
 import type { EndReason } from './end-reason.ts';
 import { connectionLimit, descriptorLimit } from './listener/limits.ts';
 import { Listener } from './listener/listener.ts';
-import { SecureContexts } from './secure-contexts.ts';
 import { createHeadReaders } from './session/http-connection.ts';
 import { Session } from './session/session.ts';
-import { TlsTerminator, ticketPolicy } from './session/tls.ts';
+import { TlsTerminator } from './session/tls.ts';
 import { Balancer } from './upstream/balancer.ts';
 import { Connector } from './upstream/connector.ts';
 import { UpstreamPool } from './upstream/pool.ts';
@@ -43,6 +42,9 @@ export function runWorker(): void {
         case 'drain':
           if (worker === null) process.exit(0);
           void worker.drain(order.timeoutMs);
+          break;
+        case 'ticket-keys':
+          worker?.rotateTicketKeys(order.ticketKeys);
           break;
         case 'report':
           notify({ kind: 'report', request: order.request, series: worker?.metrics.snapshot() ?? [] });
@@ -84,7 +86,11 @@ class Worker {
     const pool = new UpstreamPool(config.maxIdleUpstream, deadlines);
     this.#context = {
       settings: config,
-      limits: { maxHeadBytes: config.maxHeadBytes, maxHeaderLines: config.maxHeaderLines },
+      limits: {
+        maxHeadBytes: config.maxHeadBytes,
+        maxHeaderLines: config.maxHeaderLines,
+        clientHeaders: config.clientHeaderFilter ? 'dropped' : 'kept',
+      },
       table,
       balancer: new Balancer(worker),
       connector: new Connector(pool, config.connectTimeoutMs, this.metrics),
@@ -96,9 +102,8 @@ class Worker {
       log: this.#log,
       draining: false,
     };
-    const policy = ticketPolicy(Buffer.from(start.ticketKeys, 'base64'));
-    const contexts = new SecureContexts(config.maxCertificateContexts, policy, this.#log);
-    const terminator = new TlsTerminator(table, contexts, policy, config.headTimeoutMs, this.metrics);
+    const ticketKeys = Buffer.from(start.ticketKeys, 'base64');
+    const terminator = new TlsTerminator(table, config, ticketKeys, this.#log, this.metrics);
     this.#terminator = terminator;
     const readers = createHeadReaders(this.#context.limits);
     const limit = connectionLimit(
@@ -136,8 +141,13 @@ class Worker {
     process.exit(0);
   }
 
+  /** `ticketKeys`: base64. */
+  rotateTicketKeys(ticketKeys: string): void {
+    this.#terminator.rotateTicketKeys(Buffer.from(ticketKeys, 'base64'));
+  }
+
   #tableChanged(first: boolean): void {
-    this.#terminator.followDefaultCertificate();
+    this.#terminator.followTable();
     if (first) void this.#listen();
   }
 

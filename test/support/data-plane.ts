@@ -8,10 +8,9 @@ import { type ProxyContext, ProxyCounters, type ProxySettings } from '../../src/
 import { type DeadlineOwner, type DeadlineSlot, Deadlines } from '../../src/proxy/deadlines.ts';
 import type { EndReason } from '../../src/proxy/end-reason.ts';
 import { Listener, type NewSession } from '../../src/proxy/listener/listener.ts';
-import { SecureContexts } from '../../src/proxy/secure-contexts.ts';
 import { createHeadReaders } from '../../src/proxy/session/http-connection.ts';
 import { Session } from '../../src/proxy/session/session.ts';
-import { TlsTerminator, ticketPolicy } from '../../src/proxy/session/tls.ts';
+import { type TerminatorSettings, TlsTerminator } from '../../src/proxy/session/tls.ts';
 import { Balancer, type Pick } from '../../src/proxy/upstream/balancer.ts';
 import { Connector } from '../../src/proxy/upstream/connector.ts';
 import { UpstreamPool } from '../../src/proxy/upstream/pool.ts';
@@ -24,8 +23,10 @@ import { type MetricName, Metrics } from '../../src/telemetry/metrics.ts';
 import { makeCertificate } from './certificates.ts';
 import { certificate, defaultCertificate } from './rules.ts';
 
+type TestSettings = ProxySettings & TerminatorSettings & { readonly clientHeaderFilter: boolean };
+
 /** Long enough that no test meets one of them by accident; ports as in the golden cases. */
-const testSettings: ProxySettings = {
+const testSettings: TestSettings = {
   publicHttpPort: 28_080,
   publicHttpsPort: 28_443,
   forwardedHeaders: 'append',
@@ -44,13 +45,22 @@ const testSettings: ProxySettings = {
   maxIdleUpstream: 64,
   maxCertificateContexts: 2_000,
   accessLogSample: 0,
+  strictSni: false,
+  clientHeaderFilter: true,
+  clientSubjectFilter: '',
+  tlsProfile: 'Intermediate',
+  tlsMinVersion: '',
+  tlsMaxVersion: '',
+  tlsCiphers: '',
+  tlsCipherSuites: '',
+  tlsCurves: 'X25519MLKEM768:X25519:secp256r1:secp384r1:secp521r1',
 };
 
 /** How long what is closing may take to be gone when a test is over. */
 const leaveMs = 3_000;
 
 export type DataPlaneOptions = {
-  readonly settings?: Partial<ProxySettings>;
+  readonly settings?: Partial<TestSettings>;
   /** 48 bytes; made up where absent. */
   readonly ticketKeys?: Buffer;
   /** Address of the listeners. */
@@ -76,7 +86,7 @@ export class DataPlane implements AsyncDisposable {
   readonly #onEnd: Set<() => void> = new Set();
 
   private constructor(options: DataPlaneOptions) {
-    const settings: ProxySettings = { ...testSettings, ...options.settings };
+    const settings: TestSettings = { ...testSettings, ...options.settings };
     const log = recordingLog(this.lines);
     const { metrics } = this;
     const table = (): RouteTable => this.table;
@@ -84,7 +94,11 @@ export class DataPlane implements AsyncDisposable {
     this.#connector = new WatchedConnector(this.#pool, settings.connectTimeoutMs, metrics);
     const context: ProxyContext = {
       settings,
-      limits: { maxHeadBytes: settings.maxHeadBytes, maxHeaderLines: settings.maxHeaderLines },
+      limits: {
+        maxHeadBytes: settings.maxHeadBytes,
+        maxHeaderLines: settings.maxHeaderLines,
+        clientHeaders: settings.clientHeaderFilter ? 'dropped' : 'kept',
+      },
       table,
       balancer: new Balancer(0),
       connector: this.#connector,
@@ -96,9 +110,7 @@ export class DataPlane implements AsyncDisposable {
       log,
       draining: false,
     };
-    const policy = ticketPolicy(options.ticketKeys ?? randomBytes(48));
-    const contexts = new SecureContexts(settings.maxCertificateContexts, policy, log);
-    this.#terminator = new TlsTerminator(table, contexts, policy, settings.headTimeoutMs, metrics);
+    this.#terminator = new TlsTerminator(table, settings, options.ticketKeys ?? randomBytes(48), log, metrics);
     const readers = createHeadReaders(context.limits);
     const newSession: NewSession = (listener, socket, onEnd) =>
       new Session(context, readers, this.#terminator, listener, socket, (session, reason) => {
@@ -133,7 +145,12 @@ export class DataPlane implements AsyncDisposable {
   /** Puts entries in force, as a Delta would. */
   put(...changes: readonly Change[]): void {
     this.table.load(changes);
-    this.#terminator.followDefaultCertificate();
+    this.#terminator.followTable();
+  }
+
+  /** Other keys for session tickets, as the supervisor sends them. */
+  rotateTicketKeys(): void {
+    this.#terminator.rotateTicketKeys(randomBytes(48));
   }
 
   /** Sessions open now. */

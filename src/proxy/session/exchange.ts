@@ -15,6 +15,7 @@ import { type Lent, maxDirectBytes } from '../direct-write.ts';
 import type { EndReason } from '../end-reason.ts';
 import type { Pick } from '../upstream/balancer.ts';
 import type { ConnectFailure, UpstreamConnection, UpstreamUser } from '../upstream/upstream-connection.ts';
+import { clientRefusal } from './client-certificate.ts';
 import type { ExchangeRecord } from './exchange-record.ts';
 import type { ForwardedHeaders } from './forwarded-headers.ts';
 import { FramedBody } from './framed-body.ts';
@@ -155,6 +156,15 @@ export class Exchange implements UpstreamUser {
     const rule = match.rule;
     this.#rule = rule;
     this.#record.route = rule.route;
+    if ((rule.clientAuth !== null || this.#forwarded.client !== null) && match.kind !== 'redirect') {
+      const refused = clientRefusal(rule, this.#scheme, this.#context.table(), this.#forwarded.client);
+      if (refused !== null) {
+        // With 421 the client comes again on another connection, which this one keeps it from.
+        if (refused.status === 421) this.#keepAlive = false;
+        this.#answer(refused.status, refused.reason, null);
+        return rest;
+      }
+    }
     switch (match.kind) {
       case 'forward':
         return this.#forward(rule, head, rest);
@@ -190,9 +200,8 @@ export class Exchange implements UpstreamUser {
   }
 
   #forward(rule: PathRule, head: RequestHead, rest: Buffer): Buffer {
-    const policy = rule.forwarded;
-    const ownLines = head.hostLine + this.#forwarded.lines(policy, head);
-    this.#headText = head.render(this.#forwarded.dropMask(policy), ownLines);
+    const ownLines = head.hostLine + this.#forwarded.lines(rule, head);
+    this.#headText = head.render(this.#forwarded.dropMask(rule), ownLines);
     const behind = this.#requestBody.done ? rest : this.takeBody(rest);
     if (this.#state === 'connecting') this.#dispatch(null);
     return behind;

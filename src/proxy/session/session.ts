@@ -9,6 +9,7 @@ import { parseHost } from '../../table/host.ts';
 import type { ProxyContext } from '../context.ts';
 import type { DeadlineOwner, DeadlineSlot } from '../deadlines.ts';
 import type { EndReason } from '../end-reason.ts';
+import type { ClientFacts } from './client-certificate.ts';
 import { ForwardedHeaders } from './forwarded-headers.ts';
 import { type HeadReaders, HttpConnection } from './http-connection.ts';
 import { Passthrough } from './passthrough.ts';
@@ -16,6 +17,9 @@ import type { HandshakeUser, TlsTerminator } from './tls.ts';
 
 /** Five bytes of record header for each of the records that a hello may be split into. */
 const maxPeekBytes = maxHelloBytes + 32 * 5;
+
+/** The fatal alert `unrecognized_name` (RFC 6066 3) in a record of its own: all that a refused hello gets to read. */
+const unrecognizedName: Buffer = Buffer.from('15030300020270', 'hex');
 
 export type ListenerName = 'http' | 'https';
 
@@ -51,7 +55,7 @@ export class Session implements DeadlineOwner, HandshakeUser {
     this.#socket = socket;
     this.#client = clientAddress(socket);
     this.#onEnd = onEnd;
-    if (listener === 'http') this.#startHttp(socket, 'http');
+    if (listener === 'http') this.#startHttp(socket, 'http', null);
     else this.#startPeek();
   }
 
@@ -75,7 +79,7 @@ export class Session implements DeadlineOwner, HandshakeUser {
     this.#end(this.#handshaking ? 'handshake-timeout' : 'hello-timeout');
   }
 
-  onSecure(socket: TLSSocket): void {
+  onSecure(socket: TLSSocket, client: ClientFacts | null): void {
     if (this.#over) {
       socket.destroy();
       return;
@@ -83,7 +87,7 @@ export class Session implements DeadlineOwner, HandshakeUser {
     this.#handshaking = false;
     this.#releaseSlot();
     this.#socket.removeListener('close', this.#onRawClose);
-    this.#startHttp(socket, 'https');
+    this.#startHttp(socket, 'https', client);
   }
 
   onHandshakeFailed(code: string): void {
@@ -91,10 +95,10 @@ export class Session implements DeadlineOwner, HandshakeUser {
     this.#end(code === 'ERR_TLS_HANDSHAKE_TIMEOUT' ? 'handshake-timeout' : 'handshake-failed');
   }
 
-  #startHttp(socket: Socket, scheme: 'http' | 'https'): void {
+  #startHttp(socket: Socket, scheme: 'http' | 'https', certified: ClientFacts | null): void {
     const { settings } = this.#context;
     const port = scheme === 'http' ? settings.publicHttpPort : settings.publicHttpsPort;
-    const forwarded = new ForwardedHeaders(this.#client, scheme, port);
+    const forwarded = new ForwardedHeaders(this.#client, scheme, port, certified);
     this.#stage = new HttpConnection(this.#context, this.#readers, socket, scheme, this.#client, forwarded, (reason) =>
       this.#end(reason),
     );
@@ -145,6 +149,11 @@ export class Session implements DeadlineOwner, HandshakeUser {
       );
       return;
     }
+    if (match.kind === 'unknown' && this.#context.settings.strictSni) {
+      this.#socket.write(unrecognizedName);
+      this.#end('unrecognized-name');
+      return;
+    }
     if (match.certificate === null) {
       this.#end('no-certificate');
       return;
@@ -152,7 +161,7 @@ export class Session implements DeadlineOwner, HandshakeUser {
     this.#handshaking = true;
     if (this.#slot !== null) this.#context.deadlines.set(this.#slot, this.#context.settings.headTimeoutMs);
     this.#socket.unshift(bytes);
-    this.#terminator.secure(this.#socket, this);
+    if (!this.#terminator.secure(this.#socket, match.clientAuth, this)) this.#end('no-client-authority');
   }
 
   #releaseSlot(): void {
