@@ -87,17 +87,20 @@ export function tlsProblems(values: Partial<TlsSettings>): TlsProblem[] {
   };
   if (tlsCiphers !== undefined && cipherLists[tlsCiphers] === undefined && tlsCiphers !== '') {
     if (!isTaken({ ciphers: tlsCiphers })) {
-      refuse('tlsCiphers', 'is neither modern, intermediate, old nor a list in which OpenSSL knows a cipher');
+      refuse(
+        'tlsCiphers',
+        `${shown([tlsCiphers])}: neither modern, intermediate, old nor a list in which OpenSSL knows a cipher`,
+      );
     }
   }
   if (tlsCipherSuites !== undefined && tlsCipherSuites !== '') {
     const known = new Set(getCiphers().map((name) => name.toUpperCase()));
     const unknown = tlsCipherSuites.split(':').filter((name) => !name.startsWith('TLS_') || !known.has(name));
-    if (unknown.length > 0) refuse('tlsCipherSuites', `has names that are no TLS 1.3 suites: ${shown(unknown)}`);
+    if (unknown.length > 0) refuse('tlsCipherSuites', `${shown(unknown)}: no cipher suite of TLS 1.3`);
   }
   if (tlsCurves !== undefined) {
     const unknown = tlsCurves.split(':').filter((name) => name === '' || !isTaken({ ecdhCurve: name }));
-    if (unknown.length > 0) refuse('tlsCurves', `has names that OpenSSL does not know: ${shown(unknown)}`);
+    if (unknown.length > 0) refuse('tlsCurves', `${shown(unknown)}: no group that OpenSSL knows`);
   }
   if (tlsProfile !== undefined && tlsMinVersion !== undefined && tlsMaxVersion !== undefined && tlsMaxVersion !== '') {
     const minVersion = tlsMinVersion === '' ? profiles[tlsProfile].minVersion : versions[tlsMinVersion];
@@ -117,9 +120,10 @@ function isTaken(options: SecureContextOptions): boolean {
   }
 }
 
+/** What is typed into the wrong place may be a private key, and problems end up in logs. */
 function shown(names: readonly string[]): string {
-  return names
-    .slice(0, 5)
-    .map((name) => JSON.stringify(name.slice(0, 40)))
-    .join(', ');
+  const text = names.join(':');
+  return /^[\w.:+!@=-]{0,80}$/.test(text) && !text.includes('-----')
+    ? JSON.stringify(text)
+    : `(a text of ${text.length} characters)`;
 }
