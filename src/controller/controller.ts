@@ -82,7 +82,7 @@ export class Controller {
       this.#reconciler.setDefaultCertificate(certificate);
       this.#schedule();
     });
-    this.#clientAuthority = new ClientAuthorityFiles(config, log, (authority) => {
+    this.#clientAuthority = new ClientAuthorityFiles(config, log, metrics, (authority) => {
       this.#reconciler.setClientAuthority(authority);
       this.#schedule();
     });

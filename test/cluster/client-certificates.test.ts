@@ -1,6 +1,8 @@
 // Client certificates and TLS policy over the real processes: files and Secrets that change, keys that rotate, settings that are
 // wrong.
 
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { describe, expect, test } from 'vitest';
 import { makeAuthority, makeCertificate, makeRevocationList, type TestCertificate } from '../support/certificates.ts';
@@ -106,6 +108,40 @@ describe('for all Routes', () => {
     files.write('ca.pem', otherCa.certificate);
     await becomes(httpsPort, 'own.test', offer(stranger), 200);
     await becomes(httpsPort, 'own.test', offer(ann), 0);
+  });
+
+  test('revocation lists are fetched from where the CA says; until then every certificate is refused', async () => {
+    let list: string | null = null;
+    const asked: ServerResponse[] = [];
+    const lists = createServer((_request, response) => {
+      if (list === null) asked.push(response);
+      else response.end(list);
+    });
+    await new Promise<void>((listening) => lists.listen(0, '127.0.0.1', listening));
+    const crlUrl = `http://127.0.0.1:${(lists.address() as AddressInfo).port}/ca.crl`;
+    const listed = makeAuthority({ name: 'listed', crlUrl });
+    const [good, bad] = ['good', 'bad'].map((name) =>
+      makeCertificate({ names: [name], clientAuth: true, issuer: listed }),
+    ) as [TestCertificate, TestCertificate];
+    await using pod = await NamedPod.start('pod');
+    using folder = new ManifestFolder();
+    using files = new ManifestFolder();
+    folder.write('all.yaml', routeYaml('own', 'own.test', 'web', edge) + serviceYaml('web', [pod.port]));
+    files.write('ca.pem', listed.certificate);
+    await using router = await RunningRouter.start(folder, ['--workers', '1'], {
+      ROUTER_MUTUAL_TLS_AUTH: 'optional',
+      ROUTER_MUTUAL_TLS_AUTH_CA: `${files.path}/ca.pem`,
+    });
+    const { httpsPort } = router;
+    expect(await statusOf(httpsPort, 'own.test', offer(good))).toBe(0);
+    expect(await statusOf(httpsPort, 'own.test')).toBe(200);
+    list = makeRevocationList({ issuer: listed, revoked: [bad] });
+    for (const response of asked) response.end(list);
+    await becomes(httpsPort, 'own.test', offer(good), 200);
+    expect(await statusOf(httpsPort, 'own.test', offer(bad))).toBe(0);
+    expect(await router.metric('headgate_crl_fetches_total', 'result="fetched"')).toBe(1);
+    lists.closeAllConnections();
+    lists.close();
   });
 
   test.each([
