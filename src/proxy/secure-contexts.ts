@@ -98,6 +98,11 @@ export class SecureContexts {
     return context;
   }
 
+  /** Nobody will ask for contexts under this policy any more. */
+  forget(policy: HandshakePolicy): void {
+    for (const key of [...this.#contexts.keys()]) if (key.endsWith(` ${policy.key}`)) this.#drop(key);
+  }
+
   /** Sessions of before resume no more: every context is made anew with other keys. */
   rotate(ticketKeys: Buffer): void {
     this.#ticketKeys = ticketKeys;

@@ -1,6 +1,10 @@
 // Client certificates over real connections: who is let in, what pods are told, and every way around a demand that is known.
 
+import { execFile } from 'node:child_process';
 import { randomBytes, X509Certificate } from 'node:crypto';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import { describe, expect, test } from 'vitest';
 import { readClientIdentity } from '../../src/protocol/client-identity.ts';
@@ -538,6 +542,29 @@ describe('the handshake', () => {
     expect(await outcome(plane, 'open.test', 'open.test')).toBe(200);
   });
 
+  test('contexts go with their authority, and count by the size of it', async () => {
+    await using backend = await pod();
+    await using plane = await serve(backend, { settings: { maxCertificateContexts: 8 } });
+    const contexts = (): number => plane.metric('headgate_tls_contexts');
+    const large = root.certificate + otherRoot.certificate.repeat(100);
+    for (const [id, chain, kept] of [
+      ['small', root.certificate, 5],
+      ['large', large, 2],
+    ] as const) {
+      plane.put(certificate(id, chain, null));
+      for (let i = 0; i < 5; i++) {
+        const made = makeCertificate({ names: [`${id}-${i}.test`] });
+        const wish = { host: `${id}-${i}.test`, pods: [backend.port], termination: 'edge' } as const;
+        plane.put(certificate(wish.host, made.certificate, made.key));
+        plane.put(...route({ ...wish, certificate: certificateId(wish.host), clientAuth: demand('required', id) }));
+        expect(await outcome(plane, wish.host, wish.host, offer(good))).toBe(200);
+      }
+      expect(contexts()).toBe(kept);
+      plane.put({ kind: 'certificate', key: certificateId(id), entry: null });
+      expect(contexts()).toBe(0);
+    }
+  });
+
   test('many policies, one after the other', async () => {
     await using backend = await pod();
     await using plane = await serve(backend);
@@ -549,6 +576,46 @@ describe('the handshake', () => {
       expect(await outcome(plane, wish.host, wish.host)).toBe('refused');
     }
   });
+});
+
+describe('openssl s_client', () => {
+  const present = (process.env['PATH'] ?? '').split(':').some((folder) => existsSync(join(folder, 'openssl')));
+
+  function run(args: readonly string[], input: string): Promise<string> {
+    return new Promise((done) => {
+      const options = { encoding: 'latin1', timeout: 10_000 } as const;
+      const child = execFile('openssl', args, options, (_error, stdout, stderr) => done(stdout + stderr));
+      child.stdin?.end(input);
+    });
+  }
+
+  test.for(['-tls1_2', '-tls1_3'])(
+    '%s: named authorities, alerts, and a session in another’s place',
+    async (version, { skip, onTestFinished }) => {
+      if (!present) skip('openssl is not installed');
+      const folder = mkdtempSync(join(tmpdir(), 'headgate-test-'));
+      onTestFinished(() => rmSync(folder, { recursive: true }));
+      const file = (name: string, text: string): string => {
+        writeFileSync(join(folder, name), text);
+        return join(folder, name);
+      };
+      await using backend = await pod();
+      await using plane = await serve(backend);
+      const to = (host: string): string[] => [
+        ...['s_client', '-connect', `127.0.0.1:${plane.httpsPort}`, '-servername', host, version, '-ign_eof'],
+      ];
+      const ask = (host: string): string => getRequest(host, '/', 'Connection: close\r\n');
+      const pair = ['-cert', file('c.pem', good.certificate), '-key', file('k.pem', good.key)];
+      const admitted = await run([...to('req.test'), ...pair], ask('req.test'));
+      expect(admitted).toMatch(/Acceptable client certificate CA names\nCN ?= ?client root\n/);
+      expect(admitted).toContain('HTTP/1.1 200 OK\r\n');
+      expect(await run(to('req.test'), ask('req.test'))).toMatch(/alert (handshake failure|certificate required)/);
+      const session = join(folder, 'session');
+      expect(await run([...to('open.test'), '-sess_out', session], ask('open.test'))).toContain('HTTP/1.1 200 OK');
+      const moved = await run([...to('req.test'), '-sess_in', session], ask('req.test'));
+      expect(moved).not.toContain('HTTP/1.1');
+    },
+  );
 });
 
 describe('what a certificate says of itself', () => {

@@ -88,8 +88,12 @@ export class TlsTerminator {
     const { certificates } = this.#table();
     for (const [key, entry] of this.#servers) {
       const authority = entry.policy.clientAuth?.authority;
-      if (authority !== undefined && !certificates.has(authority)) this.#servers.delete(key);
-      else this.#followDefaultCertificate(entry);
+      if (authority !== undefined && !certificates.has(authority)) {
+        this.#servers.delete(key);
+        this.#contexts.forget(entry.policy);
+      } else {
+        this.#followDefaultCertificate(entry);
+      }
     }
   }
 
