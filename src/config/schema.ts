@@ -603,6 +603,25 @@ export const settings = {
     about: `Header lines that a head may have.`,
     reason: `HAProxy takes about as many.`,
   },
+  disableHttp2: {
+    group: 'requests',
+    flag: '--disable-http2',
+    environment: 'ROUTER_DISABLE_HTTP2',
+    value: { kind: 'switch' },
+    default: 'false',
+    about: `Whether HTTP/2 is not offered over TLS (ALPN), neither to clients nor to pods. HTTP/2 without TLS, to pods whose
+      Service asks for it and from clients that begin with it, is not touched.`,
+    reason: `As the OpenShift router.`,
+  },
+  maxStreams: {
+    group: 'requests',
+    flag: '--max-concurrent-streams',
+    environment: 'HEADGATE_MAX_CONCURRENT_STREAMS',
+    value: { kind: 'integer', noun: 'a number of streams', min: 1, max: 10_000 },
+    default: '100',
+    about: `Requests that a client may have under way at once on one HTTP/2 connection.`,
+    reason: `As HAProxy, and as browsers expect; each may hold up to 128 kB of a body that nobody takes.`,
+  },
 
   connectTimeoutMs: {
     group: 'timeouts',

@@ -72,5 +72,6 @@ function endpointOf(service: string, pod: string, address: string, port: SlicePo
     address,
     port: port.port,
     authority: address.includes(':') ? `[${address}]:${port.port}` : `${address}:${port.port}`,
+    h2c: port.appProtocol === 'kubernetes.io/h2c' || port.appProtocol === 'h2c',
   };
 }

@@ -46,6 +46,8 @@ export class ChunkedBody {
   consumed = 0;
   /** Why the body is malformed, or null. Once set, nothing more is taken. */
   problem: Refusal | null = null;
+  /** Of a body that is done: the trailers that may be passed on, as lines. */
+  trailers = '';
   readonly #maxTrailerBytes: number;
   #state: number = State.size;
   #size = 0;
@@ -64,6 +66,7 @@ export class ChunkedBody {
   reset(): void {
     this.consumed = 0;
     this.problem = null;
+    this.trailers = '';
     this.#state = State.size;
     this.#size = 0;
     this.#digits = 0;
@@ -181,8 +184,9 @@ export class ChunkedBody {
           at += whole - before;
           const lines = this.#trailer.slice(0, whole - 2);
           if (fieldLinesProblem(lines) !== null) return this.#fail('bad-trailer');
+          const kept = keptTrailer(lines);
+          this.trailers = kept;
           if (!decode) {
-            const kept = keptTrailer(lines);
             this.#endRun(bytes);
             this.#pieces.push(kept === '' ? lastChunk : Buffer.from(`0\r\n${kept}\r\n`, 'latin1'));
           }
@@ -225,6 +229,23 @@ export class ChunkedBody {
   }
 }
 
+/** Content as a chunk, and with `end` as the last one before the end of the body. Empty content alone is no chunk. */
+export function inChunk(content: Buffer, end: 'last' | 'more'): Buffer {
+  const head = content.length === 0 ? '' : `${content.length.toString(16)}\r\n`;
+  let tail = content.length === 0 ? '' : '\r\n';
+  if (end === 'last') tail += '0\r\n\r\n';
+  const chunk = Buffer.allocUnsafe(head.length + content.length + tail.length);
+  chunk.write(head, 0, 'latin1');
+  content.copy(chunk, head.length);
+  chunk.write(tail, head.length + content.length, 'latin1');
+  return chunk;
+}
+
+/** The end of a chunked body, with trailers as lines. */
+export function chunkedEnd(trailers: string): Buffer {
+  return trailers === '' ? lastChunk : Buffer.from(`0\r\n${trailers}\r\n`, 'latin1');
+}
+
 /** Index after the empty line that ends a trailer section, or -1. */
 function trailerEnd(text: string): number {
   if (text.startsWith('\r\n')) return 2;
@@ -232,7 +253,8 @@ function trailerEnd(text: string): number {
   return at < 0 ? -1 : at + 4;
 }
 
-function keptTrailer(lines: string): string {
+/** Of sound trailer lines those that may be passed on. */
+export function keptTrailer(lines: string): string {
   let kept = '';
   for (let at = 0; at < lines.length; ) {
     const end = lines.indexOf('\r\n', at) + 2;

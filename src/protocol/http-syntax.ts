@@ -55,6 +55,7 @@ export const Field = {
   trailer: 17,
   /** Removed from every request (HTTPoxy, 5.4). */
   proxy: 18,
+  contentType: 19,
 } as const;
 
 const known: ReadonlyArray<readonly [string, number]> = [
@@ -68,6 +69,7 @@ const known: ReadonlyArray<readonly [string, number]> = [
   ['transfer-encoding', Field.transferEncoding],
   ['expect', Field.expect],
   ['trailer', Field.trailer],
+  ['content-type', Field.contentType],
   ['forwarded', Field.forwarded],
   ['x-forwarded-for', Field.xForwardedFor],
   ['x-forwarded-host', Field.xForwardedHost],

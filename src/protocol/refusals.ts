@@ -35,6 +35,9 @@ const statusOfRefusal = {
   'head-timeout': 408,
   'body-timeout': 408,
   'bad-status-line': 502,
+  'bad-pseudo-header': 400,
+  'connection-specific-field': 400,
+  'unknown-protocol': 501,
 } as const;
 
 /** The refusal for this reason, with its status. */

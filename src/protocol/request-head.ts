@@ -69,6 +69,14 @@ export class RequestHead {
     return this.#lines.has(kind);
   }
 
+  /** Whether the client speaks gRPC (and not one of the protocols named after it). */
+  get isGrpc(): boolean {
+    const line = this.#lines.find(Field.contentType, 0);
+    if (line < 0) return false;
+    const type = this.#lines.value(line).toLowerCase();
+    return type.startsWith('application/grpc') && (type.length === 16 || type[16] === '+' || type[16] === ';');
+  }
+
   /**
    * The head as it goes to the pod: the client's own lines but for the hop-by-hop ones, those of `dropMask` (bits of
    * Field) and what the router says itself (`extraLines`, each with CRLF). Ends with the empty line.

@@ -18,6 +18,7 @@ export type AnswerReason =
   | 'upstream-closed'
   | 'upstream-timeout'
   | 'bad-response'
+  | 'misdirected'
   | 'redirect'
   | 'health';
 
@@ -55,6 +56,8 @@ const explanations: Readonly<Partial<Record<AnswerReason, string>>> = {
   'upstream-closed': 'The pod closed the connection before it had answered.',
   'upstream-timeout': 'The pod did not answer in time.',
   'bad-response': 'What the pod answered is not a valid HTTP response.',
+  misdirected:
+    'This address has other TLS settings than the one that the connection was opened for. Ask again on a new connection.',
   'head-timeout': 'The request did not arrive in time.',
 };
 
@@ -76,6 +79,30 @@ export function renderAnswer(status: number, reason: AnswerReason, head: boolean
     `HTTP/1.1 ${status} ${phrase}\r\nPragma: no-cache\r\n` +
     'Cache-Control: private, max-age=0, no-cache, no-store\r\nContent-Type: text/html\r\n' +
     `Content-Length: ${body.length}\r\n${closes ? 'Connection: close\r\n' : ''}\r\n${head ? '' : body}`
+  );
+}
+
+/** How gRPC names what a status of HTTP says (the mapping of its own HTTP/2 specification; what it leaves out is UNKNOWN). */
+const grpcStatus: Readonly<Record<number, number>> = {
+  400: 13,
+  401: 16,
+  403: 7,
+  404: 12,
+  408: 4,
+  413: 8,
+  429: 14,
+  431: 8,
+  502: 14,
+  503: 14,
+  504: 14,
+};
+
+/** One answer for a client that speaks gRPC: a response of trailers alone, whose status such clients look at. */
+export function renderGrpcAnswer(status: number, reason: AnswerReason): string {
+  const explanation = explanations[reason] ?? 'The request was refused: it is malformed or beyond a limit.';
+  return (
+    'HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\n' +
+    `Grpc-Status: ${grpcStatus[status] ?? 2}\r\nGrpc-Message: ${reason}: ${explanation}\r\n\r\n`
   );
 }
 

@@ -29,6 +29,8 @@ export type ProxySettings = Pick<
   | 'inspectDelayMs'
   | 'maxHeadBytes'
   | 'maxHeaderLines'
+  | 'maxStreams'
+  | 'disableHttp2'
   | 'maxConnections'
   | 'maxIdleUpstream'
   | 'maxCertificateContexts'

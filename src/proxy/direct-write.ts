@@ -40,6 +40,15 @@ export class DirectWriter {
     return true;
   }
 
+  /** Writes a head and what of a body goes with it, in one piece. */
+  writeMessage(head: string, body: Buffer): boolean {
+    if (body.length === 0) return this.write(head);
+    const message = Buffer.allocUnsafe(head.length + body.length);
+    message.write(head, 0, 'latin1');
+    body.copy(message, head.length);
+    return this.write(message);
+  }
+
   /** Writes bytes that the caller would have back at once. */
   lend(data: Buffer): Lent {
     const socket = this.#socket;

@@ -14,6 +14,8 @@ export const endReasons = {
   'client-timeout': 'downstream',
   /** A request was refused as malformed or beyond a limit. */
   'request-refused': 'downstream',
+  /** Another connection is needed, whose handshake asks for client certificates otherwise. */
+  'other-client-policy': 'router',
   'not-tls': 'downstream',
   'hello-timeout': 'downstream',
   'handshake-failed': 'downstream',

@@ -1,10 +1,19 @@
-// Bytes both ways between two sockets, untouched: back-pressure, half-close, one idle deadline for both directions.
+// Bytes both ways between a client and a pod, untouched: back-pressure, half-close, one idle deadline for both directions.
 
-import type { Socket } from 'node:net';
 import type { ProxyContext, ProxyCounters, ProxySettings } from './context.ts';
 import type { DeadlineOwner, DeadlineSlot, Deadlines } from './deadlines.ts';
 import type { EndReason } from './end-reason.ts';
-import type { UpstreamConnection, UpstreamUser } from './upstream/upstream-connection.ts';
+import type { Upstream, UpstreamUser } from './upstream/upstream.ts';
+
+/** The client's end of a tunnel: a socket, or what is like one. */
+export interface TunnelClient {
+  write(chunk: Buffer): boolean;
+  end(): void;
+  pause(): void;
+  resume(): void;
+  destroy(): void;
+  readonly destroyed: boolean;
+}
 
 /**
  * Joins a client and an upstream until both directions have ended. Whoever owns the client's socket hands its events in;
@@ -14,8 +23,8 @@ export class Splice implements DeadlineOwner, UpstreamUser {
   /** Bytes from the client, and to it. */
   received = 0;
   sent = 0;
-  readonly #client: Socket;
-  readonly #upstream: UpstreamConnection;
+  readonly #client: TunnelClient;
+  readonly #upstream: Upstream;
   readonly #settings: ProxySettings;
   readonly #deadlines: Deadlines;
   readonly #slot: DeadlineSlot;
@@ -28,7 +37,7 @@ export class Splice implements DeadlineOwner, UpstreamUser {
   #upstreamEnded = false;
   #upstreamGone = false;
 
-  constructor(context: ProxyContext, client: Socket, upstream: UpstreamConnection, onEnd: (reason: EndReason) => void) {
+  constructor(context: ProxyContext, client: TunnelClient, upstream: Upstream, onEnd: (reason: EndReason) => void) {
     const { deadlines, settings } = context;
     this.#client = client;
     this.#upstream = upstream;
@@ -41,7 +50,7 @@ export class Splice implements DeadlineOwner, UpstreamUser {
     upstream.use(this);
     deadlines.set(this.#slot, this.#idleMs);
     client.resume();
-    upstream.socket.resume();
+    upstream.resume();
   }
 
   onDeadline(): void {
@@ -52,17 +61,17 @@ export class Splice implements DeadlineOwner, UpstreamUser {
     this.received += chunk.length;
     this.#counters.received.value += chunk.length;
     this.#deadlines.set(this.#slot, this.#idleMs);
-    if (!this.#upstream.socket.write(chunk)) this.#client.pause();
+    if (!this.#upstream.sendBody(chunk, false)) this.#client.pause();
   }
 
   onClientDrain(): void {
     this.#deadlines.set(this.#slot, this.#idleMs);
-    this.#upstream.socket.resume();
+    this.#upstream.resume();
   }
 
   onClientEnd(): void {
     this.#clientEnded = true;
-    this.#upstream.socket.end();
+    this.#upstream.sendEnd('');
     this.#shorten(this.#settings.clientFinTimeoutMs);
   }
 
@@ -75,6 +84,19 @@ export class Splice implements DeadlineOwner, UpstreamUser {
 
   onUpstreamConnectFailed(): void {}
 
+  onUpstreamRefused(): void {}
+
+  onUpstreamHead(): void {}
+
+  onUpstreamContent(content: Buffer, last: boolean): void {
+    if (content.length > 0) this.onUpstreamData(content);
+    if (last) this.onUpstreamEnd();
+  }
+
+  onUpstreamTrailers(): void {
+    this.onUpstreamEnd();
+  }
+
   onUpstreamGlance(): boolean {
     return false;
   }
@@ -83,7 +105,7 @@ export class Splice implements DeadlineOwner, UpstreamUser {
     this.sent += chunk.length;
     this.#counters.sent.value += chunk.length;
     this.#deadlines.set(this.#slot, this.#idleMs);
-    if (!this.#client.write(chunk)) this.#upstream.socket.pause();
+    if (!this.#client.write(chunk)) this.#upstream.pause();
   }
 
   onUpstreamDrain(): void {

@@ -3,6 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 import type { Config } from '../config/schema.ts';
+import type { HeadLimits } from '../protocol/field-lines.ts';
 import { notify, onOrders, startHeartbeat, type WorkerStart } from '../replication/control.ts';
 import { Subscriber } from '../replication/subscriber.ts';
 import { createLog, type Log } from '../telemetry/log.ts';
@@ -84,16 +85,18 @@ class Worker {
     const table = () => this.#subscriber.table;
     const deadlines = new Deadlines();
     const pool = new UpstreamPool(config.maxIdleUpstream, deadlines);
+    const limits: HeadLimits = {
+      maxHeadBytes: config.maxHeadBytes,
+      maxHeaderLines: config.maxHeaderLines,
+      clientHeaders: config.clientHeaderFilter ? 'dropped' : 'kept',
+    };
+    const readers = createHeadReaders(limits);
     this.#context = {
       settings: config,
-      limits: {
-        maxHeadBytes: config.maxHeadBytes,
-        maxHeaderLines: config.maxHeaderLines,
-        clientHeaders: config.clientHeaderFilter ? 'dropped' : 'kept',
-      },
+      limits,
       table,
       balancer: new Balancer(worker),
-      connector: new Connector(pool, config.connectTimeoutMs, this.metrics),
+      connector: new Connector(pool, config, deadlines, readers.fields, this.metrics),
       deadlines,
       answers: new AnswerBook(this.metrics, this.#log),
       accessLog: config.accessLogSample > 0 ? new AccessLog(config.accessLogSample, this.metrics, worker) : null,
@@ -105,7 +108,6 @@ class Worker {
     const ticketKeys = Buffer.from(start.ticketKeys, 'base64');
     const terminator = new TlsTerminator(table, config, ticketKeys, this.#log, this.metrics);
     this.#terminator = terminator;
-    const readers = createHeadReaders(this.#context.limits);
     const limit = connectionLimit(
       config.maxConnections,
       start.workers,
@@ -129,6 +131,7 @@ class Worker {
     this.#context.draining = true;
     const deadline = performance.now() + timeoutMs;
     await Promise.all(this.#listeners.map((listener) => listener.close()));
+    for (const session of this.#sessions()) session.drain();
     while (this.#sessionCount() > 0 && performance.now() < deadline) {
       for (const session of this.#sessions()) if (session.idleForMs() >= quietMs) session.closeIdle();
       await new Promise((resolve) => setTimeout(resolve, drainLookMs));

@@ -93,6 +93,8 @@ export type Endpoint = {
   readonly port: number;
   /** `address:port`, IPv6 in brackets: for people, and the key of pooled connections. */
   readonly authority: string;
+  /** Whether it is spoken to in HTTP/2 without TLS (`appProtocol` of its Service's port; Route semantics 5.15). */
+  readonly h2c: boolean;
 };
 
 /** The Endpoints behind one Service port. */

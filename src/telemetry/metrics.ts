@@ -69,6 +69,11 @@ export const metricDefinitions = {
     help: 'Connections to Endpoints that wait for a request.',
     labels: [],
   },
+  headgate_upstream_shared_connections: {
+    kind: 'gauge',
+    help: 'HTTP/2 connections to Endpoints, with requests under way or without.',
+    labels: [],
+  },
   headgate_tls_contexts: { kind: 'gauge', help: 'TLS contexts held by the workers.', labels: [] },
   headgate_crl_fetches_total: {
     kind: 'counter',

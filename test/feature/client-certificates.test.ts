@@ -3,6 +3,7 @@
 import { execFile } from 'node:child_process';
 import { randomBytes, X509Certificate } from 'node:crypto';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
@@ -282,6 +283,81 @@ describe.each(versions)('%s: sessions', (version) => {
       expect((await peer.message()).status).toBe(200);
       expect(peer.tls.isSessionReused()).toBe(false);
     }
+  });
+});
+
+describe('HTTP/2', () => {
+  /** A connection on which requests for any host can be made. */
+  async function http2(
+    plane: DataPlane,
+    servername: string,
+    options: ConnectionOptions = {},
+  ): Promise<ClientHttp2Session> {
+    const base = { host: '127.0.0.1', port: plane.httpsPort, rejectUnauthorized: false, ALPNProtocols: ['h2'] };
+    const socket = connectTls({ ...base, ...options, servername });
+    const session = connectHttp2(`https://${servername}`, { createConnection: () => socket });
+    session.on('error', () => {});
+    await new Promise<void>((done) => session.once('remoteSettings', () => done()));
+    return session;
+  }
+
+  function ask(
+    session: ClientHttp2Session,
+    host: string,
+    fields: Readonly<Record<string, string>> = {},
+  ): Promise<number> {
+    return new Promise((done, failed) => {
+      const stream = session.request({ ':authority': host, ':path': '/', ...fields });
+      stream.on('response', (head) => done(Number(head[':status'])));
+      stream.on('error', failed);
+      stream.resume();
+    });
+  }
+
+  test('the same demands, the same lines', async () => {
+    await using backend = await pod();
+    await using plane = await serve(backend);
+    const certified = await http2(plane, 'opt.test', offer(good));
+    const bare = await http2(plane, 'opt.test');
+    for (const [session, host, status] of [
+      [certified, 'req.test', 200],
+      [certified, 'opt.test', 200],
+      [certified, 'open.test', 200],
+      [bare, 'req.test', 403],
+      [bare, 'opt.test', 200],
+    ] as const) {
+      expect(await ask(session, host, { 'x-ssl-client-cn': 'forged', 'x-ssl': 'forged' })).toBe(status);
+    }
+    const told = backend.requests.map(({ text }) => /X-SSL-Client-CN: (.*)\r\n/.exec(text)?.[1] ?? 'nothing');
+    expect(told).toEqual(['ann', 'ann', 'nothing', '']);
+    expect(backend.requests.some(({ text }) => text.includes('forged'))).toBe(false);
+    for (const session of [certified, bare]) session.destroy();
+  });
+
+  test.each([
+    ['another authority', 'two.test'],
+    ['none at the handshake', 'req.test'],
+  ])('421 tells the client to come again on another connection: %s', async (_name, host) => {
+    await using backend = await pod();
+    await using plane = await serve(backend);
+    const session = await http2(plane, host === 'two.test' ? 'req.test' : 'open.test', offer(good));
+    const gone = new Promise((done) => session.once('goaway', done));
+    expect(await ask(session, host)).toBe(421);
+    await gone;
+    session.destroy();
+  });
+
+  test('after a revocation, a connection from before is asked to come again', async () => {
+    await using backend = await pod();
+    await using plane = await serve(backend);
+    const session = await http2(plane, 'req.test', offer(good));
+    expect(await ask(session, 'req.test')).toBe(200);
+    const gone = new Promise((done) => session.once('goaway', done));
+    const wish = { host: 'req.test', pods: [backend.port], termination: 'edge' } as const;
+    plane.put(withList([good], 'list'), ...route({ ...wish, clientAuth: demand('required', 'list') }));
+    expect(await ask(session, 'req.test')).toBe(421);
+    await gone;
+    session.destroy();
   });
 });
 

@@ -19,7 +19,7 @@ const lines: readonly Case[] = [
   ['HTTP/0.9', 400, 'bad-request-line', 'GET /\r\n\r\n'],
   ['HTTP/1.2', 505, 'bad-version', `GET / HTTP/1.2\r\n${host}\r\n`],
   ['HTTP/2.0', 505, 'bad-version', `GET / HTTP/2.0\r\n${host}\r\n`],
-  ['the preface of HTTP/2', 505, 'bad-version', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
+  ['another preface than that of HTTP/2', 505, 'bad-version', `PRI * HTTP/2.0\r\n${host}\r\n`],
   ['a version in lower case', 400, 'bad-request-line', `GET / http/1.1\r\n${host}\r\n`],
   ['no version number', 505, 'bad-version', `GET / HTTP/x\r\n${host}\r\n`],
   ['two blanks', 400, 'bad-request-line', `GET  / HTTP/1.1\r\n${host}\r\n`],

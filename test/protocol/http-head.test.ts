@@ -739,6 +739,9 @@ describe('requests that are refused', () => {
       'head-timeout',
       'body-timeout',
       'bad-status-line',
+      'bad-pseudo-header',
+      'connection-specific-field',
+      'unknown-protocol',
     ];
     const seen = new Set([...cases.map(({ reason }) => reason), ...elsewhere]);
     const statuses: Readonly<Record<RefusalReason, number>> = {
@@ -769,6 +772,9 @@ describe('requests that are refused', () => {
       'head-timeout': 408,
       'body-timeout': 408,
       'bad-status-line': 502,
+      'bad-pseudo-header': 400,
+      'connection-specific-field': 400,
+      'unknown-protocol': 501,
     };
     for (const [reason, status] of Object.entries(statuses)) {
       expect(seen).toContain(reason);

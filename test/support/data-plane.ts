@@ -3,6 +3,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { BoundSocket } from 'node:net';
+import type { HeadLimits } from '../../src/protocol/field-lines.ts';
 import { AnswerBook, type AnswerReason } from '../../src/proxy/answers.ts';
 import { type ProxyContext, ProxyCounters, type ProxySettings } from '../../src/proxy/context.ts';
 import { type DeadlineOwner, type DeadlineSlot, Deadlines } from '../../src/proxy/deadlines.ts';
@@ -11,12 +12,11 @@ import { Listener, type NewSession } from '../../src/proxy/listener/listener.ts'
 import { createHeadReaders } from '../../src/proxy/session/http-connection.ts';
 import { Session } from '../../src/proxy/session/session.ts';
 import { type TerminatorSettings, TlsTerminator } from '../../src/proxy/session/tls.ts';
-import { Balancer, type Pick } from '../../src/proxy/upstream/balancer.ts';
+import { Balancer } from '../../src/proxy/upstream/balancer.ts';
 import { Connector } from '../../src/proxy/upstream/connector.ts';
 import { UpstreamPool } from '../../src/proxy/upstream/pool.ts';
-import type { UpstreamConnection, UpstreamUser } from '../../src/proxy/upstream/upstream-connection.ts';
+import type { UpstreamConnection } from '../../src/proxy/upstream/upstream-connection.ts';
 import type { Change } from '../../src/table/delta.ts';
-import type { PathRule } from '../../src/table/entries.ts';
 import { RouteTable } from '../../src/table/route-table.ts';
 import type { Log, LogFields } from '../../src/telemetry/log.ts';
 import { type MetricName, Metrics } from '../../src/telemetry/metrics.ts';
@@ -41,6 +41,8 @@ const testSettings: TestSettings = {
   inspectDelayMs: 5_000,
   maxHeadBytes: 24_576,
   maxHeaderLines: 100,
+  maxStreams: 100,
+  disableHttp2: false,
   maxConnections: 0,
   maxIdleUpstream: 64,
   maxCertificateContexts: 2_000,
@@ -91,14 +93,16 @@ export class DataPlane implements AsyncDisposable {
     const { metrics } = this;
     const table = (): RouteTable => this.table;
     this.#pool = new UpstreamPool(settings.maxIdleUpstream, this.#deadlines);
-    this.#connector = new WatchedConnector(this.#pool, settings.connectTimeoutMs, metrics);
+    const limits: HeadLimits = {
+      maxHeadBytes: settings.maxHeadBytes,
+      maxHeaderLines: settings.maxHeaderLines,
+      clientHeaders: settings.clientHeaderFilter ? 'dropped' : 'kept',
+    };
+    const readers = createHeadReaders(limits);
+    this.#connector = new WatchedConnector(this.#pool, settings, this.#deadlines, readers.fields, metrics);
     const context: ProxyContext = {
       settings,
-      limits: {
-        maxHeadBytes: settings.maxHeadBytes,
-        maxHeaderLines: settings.maxHeaderLines,
-        clientHeaders: settings.clientHeaderFilter ? 'dropped' : 'kept',
-      },
+      limits,
       table,
       balancer: new Balancer(0),
       connector: this.#connector,
@@ -111,7 +115,6 @@ export class DataPlane implements AsyncDisposable {
       draining: false,
     };
     this.#terminator = new TlsTerminator(table, settings, options.ticketKeys ?? randomBytes(48), log, metrics);
-    const readers = createHeadReaders(context.limits);
     const newSession: NewSession = (listener, socket, onEnd) =>
       new Session(context, readers, this.#terminator, listener, socket, (session, reason) => {
         onEnd(session, reason);
@@ -193,7 +196,7 @@ export class DataPlane implements AsyncDisposable {
     const left = {
       sessions: this.sessions,
       deadlines: this.#deadlines.claimed,
-      busyUpstreams: this.#connector.open - this.#pool.size,
+      busyUpstreams: this.#connector.open - this.#pool.size - this.metric('headgate_upstream_shared_connections'),
     };
     for (const listener of this.#listeners) for (const session of [...listener.sessions]) session.destroy('draining');
     this.#connector.close();
@@ -249,20 +252,8 @@ class WatchedDeadlines extends Deadlines {
 class WatchedConnector extends Connector {
   readonly #dialled: UpstreamConnection[] = [];
 
-  override dial(
-    pick: Pick,
-    rule: PathRule,
-    hostName: string,
-    table: RouteTable,
-    user: UpstreamUser,
-  ): UpstreamConnection | null {
-    const connection = super.dial(pick, rule, hostName, table, user);
-    if (connection !== null) this.#dialled.push(connection);
-    return connection;
-  }
-
-  override dialRaw(pick: Pick, user: UpstreamUser): UpstreamConnection {
-    const connection = super.dialRaw(pick, user);
+  protected override connect(...args: ConstructorParameters<typeof UpstreamConnection>): UpstreamConnection {
+    const connection = super.connect(...args);
     this.#dialled.push(connection);
     return connection;
   }

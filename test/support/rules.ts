@@ -73,7 +73,12 @@ export function backend(service: string, pods: readonly (number | Endpoint)[]): 
 /** An Endpoint on this machine. */
 export function endpoint(port: number, address = '127.0.0.1'): Endpoint {
   const authority = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
-  return { id: `ept:svc::${address}:${port}`, address, port, authority };
+  return { id: `ept:svc::${address}:${port}`, address, port, authority, h2c: false };
+}
+
+/** An Endpoint that is spoken to in HTTP/2 without TLS. */
+export function h2cEndpoint(port: number): Endpoint {
+  return { ...endpoint(port), h2c: true };
 }
 
 /** A certificate with its key, or (no key) an authority. `id` stands for the hash of the content. */

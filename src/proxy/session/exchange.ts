@@ -1,24 +1,27 @@
-// One HTTP/1.1 exchange: match the request, take an upstream connection, pass the body on, pass the answer back, or answer it
-// here. Events and plain calls only; the path of a request allocates no promise, no closure and no stream. The object is used
-// again for the next request of its connection.
+// One HTTP exchange: match the request, take a way to a pod, pass the body on, pass the answer back, or answer it here. Events
+// and plain calls only; the path of a request allocates no promise, no closure and no stream. The object is used again for
+// the next request of its connection.
 
-import { GatheredBytes } from '../../protocol/gathered-bytes.ts';
-import { headEnd } from '../../protocol/http-head.ts';
+import { createHash } from 'node:crypto';
+import { chunkedEnd, inChunk, keptTrailer } from '../../protocol/http-body.ts';
+import { lineValue, type ResponseFields } from '../../protocol/http2-head.ts';
 import type { Refusal } from '../../protocol/refusals.ts';
 import type { RequestHead } from '../../protocol/request-head.ts';
 import type { ResponseHead } from '../../protocol/response-head.ts';
 import type { PathRule, Scheme } from '../../table/entries.ts';
 import { parseHost } from '../../table/host.ts';
-import { type AnswerReason, renderAnswer, renderHealth, renderRedirect } from '../answers.ts';
+import { type AnswerReason, renderAnswer, renderGrpcAnswer, renderHealth, renderRedirect } from '../answers.ts';
 import type { ProxyContext } from '../context.ts';
-import { type Lent, maxDirectBytes } from '../direct-write.ts';
 import type { EndReason } from '../end-reason.ts';
 import type { Pick } from '../upstream/balancer.ts';
-import type { ConnectFailure, UpstreamConnection, UpstreamUser } from '../upstream/upstream-connection.ts';
+import type { ConnectFailure, Upstream, UpstreamUser } from '../upstream/upstream.ts';
+import { UpstreamConnection } from '../upstream/upstream-connection.ts';
 import { clientRefusal } from './client-certificate.ts';
+import type { Downstream } from './downstream.ts';
 import type { ExchangeRecord } from './exchange-record.ts';
 import type { ForwardedHeaders } from './forwarded-headers.ts';
 import { FramedBody } from './framed-body.ts';
+import { type RelayUser, ResponseRelay } from './response-relay.ts';
 
 /** The router's own health path on the plain port; exactly this target (Route semantics 6.1). */
 const healthTarget = '/_______internal_router_healthz';
@@ -26,78 +29,47 @@ const healthTarget = '/_______internal_router_healthz';
 const maxRetries = 3;
 /** Body bytes that wait for an upstream connection before the client is told to wait. */
 const maxHeldBytes = 65_536;
-/** Interim responses of one exchange; more is a pod gone wild. */
-const maxInterims = 32;
 
 const empty: Buffer = Buffer.alloc(0);
-
-/** From where answers that came as a whole are written, and views of it by their length. */
-let outgoing: Buffer = Buffer.allocUnsafeSlow(maxDirectBytes);
-const outgoingViews: (Buffer | undefined)[] = new Array(2048).fill(undefined);
 
 /** Methods that may be sent again when a connection breaks before an answer (RFC 9110 9.2.2). */
 const idempotent: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
 
-/** The client's side of an exchange. */
-export interface Downstream {
-  /** Whether more was written than the client has taken. */
-  readonly blocked: boolean;
-  write(text: string): void;
-  writeBytes(bytes: Buffer): void;
-  /** Writes bytes that the caller would have back at once. */
-  lend(bytes: Buffer): Lent;
-  /** Stops and resumes reading from the client. */
-  pause(): void;
-  resume(): void;
-  /** Moves the deadline of the exchange to `ms` from now. */
-  setDeadline(ms: number): void;
-  /** The exchange is over and answered; with a reason, so is the connection. */
-  exchangeOver(closeFor: EndReason | null): void;
-  /** The exchange cannot be brought to an end: the connection is cut. */
-  destroy(reason: EndReason): void;
-  /** The exchange became a tunnel; `rest` has been read from the upstream already. */
-  startTunnel(upstream: UpstreamConnection, rest: Buffer): void;
-}
-
-export class Exchange implements UpstreamUser {
+export class Exchange implements UpstreamUser, RelayUser {
   readonly #context: ProxyContext;
   readonly #downstream: Downstream;
   readonly #scheme: Scheme;
   readonly #forwarded: ForwardedHeaders;
   readonly #record: ExchangeRecord;
-  readonly #responseHead: ResponseHead;
+  readonly #relay: ResponseRelay;
   #state: 'none' | 'connecting' | 'exchanging' = 'none';
 
   // The request.
   readonly #requestBody: FramedBody;
-  #minorVersion = 1;
   #keepAlive = true;
   #wantsUpgrade = false;
   #repeatable = false;
+  #isGrpc = false;
   #rule: PathRule | null = null;
   #headText = '';
+  /** The body comes as bare content: the client speaks HTTP/2, or the pod may. */
+  #bare = false;
   #held: Buffer[] = [];
   #heldBytes = 0;
+  #trailers = '';
 
   // Its upstream.
-  #upstream: UpstreamConnection | null = null;
+  #upstream: Upstream | null = null;
   #pick: Pick | null = null;
   #tried: string[] = [];
   #reused = false;
+  /** Bare content goes to an HTTP/1.1 pod in chunks of our making. */
+  #chunks = false;
   /** More was written to the upstream than it has taken, so the client has been told to wait. */
   #upstreamBlocked = false;
 
-  // Its response.
-  readonly #responseInput: GatheredBytes = new GatheredBytes();
-  readonly #responseBody: FramedBody;
-  #responseStarted = false;
-  /** Where the head ends that was read in a glance at the bytes that come next; 0: none was. */
-  #glancedEnd = 0;
-  #status = 0;
-  #interims = 0;
+  // Its answer.
   #closes = false;
-  #upstreamKeeps = false;
-  #keepAliveMs = 0;
 
   constructor(
     context: ProxyContext,
@@ -109,12 +81,11 @@ export class Exchange implements UpstreamUser {
   ) {
     this.#context = context;
     this.#downstream = downstream;
-    this.#responseHead = responseHead;
     this.#scheme = scheme;
     this.#forwarded = forwarded;
     this.#record = record;
+    this.#relay = new ResponseRelay(downstream, this, record, responseHead, context.limits);
     this.#requestBody = new FramedBody(context.limits.maxHeadBytes);
-    this.#responseBody = new FramedBody(context.limits.maxHeadBytes);
   }
 
   /** Whether all of the request has come. */
@@ -127,24 +98,24 @@ export class Exchange implements UpstreamUser {
   /** Begins with a request whose head has just been read and what came behind it. Answers what belongs to the next one. */
   begin(head: RequestHead, rest: Buffer): Buffer {
     this.#record.begin(head.method, head.target, head.hostName);
-    this.#minorVersion = head.minorVersion;
     this.#keepAlive = head.keepAlive;
     this.#wantsUpgrade = head.upgrade !== '';
     this.#repeatable = head.framing === 'none' && !this.#wantsUpgrade && idempotent.has(head.method);
     this.#rule = null;
     this.#pick = null;
-    this.#requestBody.begin(head.framing, head.contentLength, false);
-    this.#responseStarted = false;
-    this.#status = 0;
-    this.#interims = 0;
+    this.#relay.begin(head.minorVersion);
     this.#reused = false;
     this.#upstreamBlocked = false;
+    this.#trailers = '';
     if (this.#tried.length > 0) this.#tried = [];
     this.#state = 'connecting';
+    this.#bare = !this.#downstream.framed;
+    this.#isGrpc = this.#bare && head.isGrpc;
+    this.#requestBody.begin(head.framing, head.contentLength, false);
 
     if (this.#scheme === 'http' && head.target === healthTarget) {
-      this.#closes = !this.#mayStay();
-      this.#downstream.write(renderHealth(head.method === 'HEAD', this.#closes));
+      this.#closes = !this.mayStay();
+      this.#downstream.sendAnswer(renderHealth(head.method === 'HEAD', this.#closes));
       this.#finish(200, 'health');
       return rest;
     }
@@ -181,7 +152,16 @@ export class Exchange implements UpstreamUser {
   refuseUnread(problem: Refusal): void {
     this.#record.begin('', '', '');
     this.#keepAlive = false;
+    this.#isGrpc = false;
     this.#answer(problem.status, problem.reason, null);
+  }
+
+  /** A request that has been read and shall not be looked at further. */
+  refuseRead(head: RequestHead, status: number, reason: AnswerReason): void {
+    this.#record.begin(head.method, head.target, head.hostName);
+    this.#keepAlive = head.keepAlive;
+    this.#isGrpc = head.isGrpc;
+    this.#answer(status, reason, null);
   }
 
   /** Takes what belongs to the request's body; answers what comes after it. */
@@ -194,38 +174,76 @@ export class Exchange implements UpstreamUser {
       return empty;
     }
     this.#record.receivedBytes += content.length;
-    if (content.length > 0) this.#passBody(content);
+    if (!this.#bare) {
+      if (content.length > 0) this.#passBody(content, false);
+    } else {
+      const last = body.done && body.trailers === '';
+      if (content.length > 0 || last) this.#passBody(content, last);
+      if (body.done && !last) this.#passTrailers(body.trailers);
+    }
     if (this.#state === 'exchanging') this.#awaitTurn();
     return body.consumed === chunk.length ? empty : chunk.subarray(body.consumed);
+  }
+
+  /** Takes content that came bare. False: there is more of it, or less, than the head announced. */
+  takeContent(content: Buffer, last: boolean): boolean {
+    if (this.#state === 'none') return true;
+    if (!this.#requestBody.takeBare(content, last)) return false;
+    this.#record.receivedBytes += content.length;
+    if (content.length > 0 || last) this.#passBody(content, last);
+    if (this.#state === 'exchanging') this.#awaitTurn();
+    return true;
+  }
+
+  /** Takes the trailers that end bare content. False: there is less of it than the head announced. */
+  takeTrailers(lines: string): boolean {
+    if (this.#state === 'none') return true;
+    if (!this.#requestBody.takeBare(empty, true)) return false;
+    this.#passTrailers(keptTrailer(lines));
+    return true;
   }
 
   #forward(rule: PathRule, head: RequestHead, rest: Buffer): Buffer {
     const ownLines = head.hostLine + this.#forwarded.lines(rule, head);
     this.#headText = head.render(this.#forwarded.dropMask(rule), ownLines);
+    if (head.framing === 'chunked' && !this.#bare && this.#context.connector.mayShare(rule, this.#context.table())) {
+      this.#bare = true;
+      this.#requestBody.begin('chunked', 0, true);
+    }
     const behind = this.#requestBody.done ? rest : this.takeBody(rest);
     if (this.#state === 'connecting') this.#dispatch(null);
     return behind;
   }
 
   #redirect(head: RequestHead): void {
-    this.#closes = !this.#mayStay();
+    this.#closes = !this.mayStay();
     const { publicHttpsPort } = this.#context.settings;
-    this.#downstream.write(renderRedirect(head.hostName, head.target, publicHttpsPort, this.#closes));
+    this.#downstream.sendAnswer(renderRedirect(head.hostName, head.target, publicHttpsPort, this.#closes));
     this.#record.answered(302, 'redirect', null);
     this.#finish(302, 'redirect');
   }
 
-  #passBody(content: Buffer): void {
+  #passBody(content: Buffer, last: boolean): void {
     if (this.#state === 'exchanging' && this.#upstream !== null) {
-      if (!this.#upstream.socket.write(content)) {
+      const bytes = this.#chunks ? inChunk(content, last ? 'last' : 'more') : content;
+      if (!this.#upstream.sendBody(bytes, last)) {
         this.#upstreamBlocked = true;
         this.#downstream.pause();
       }
       return;
     }
+    if (content.length === 0) return;
     this.#held.push(content);
     this.#heldBytes += content.length;
     if (this.#heldBytes > maxHeldBytes) this.#downstream.pause();
+  }
+
+  #passTrailers(trailers: string): void {
+    if (this.#state !== 'exchanging' || this.#upstream === null) this.#trailers = trailers;
+    else if (this.#chunks) this.#upstream.sendBody(chunkedEnd(trailers), true);
+    // A body of a known length has no place for trailers in HTTP/1.1.
+    else if (!this.#upstream.framed) this.#upstream.sendEnd(trailers);
+    if (this.#state === 'exchanging') this.#awaitTurn();
   }
 
   // The upstream.
@@ -253,21 +271,34 @@ export class Exchange implements UpstreamUser {
       return;
     }
     this.#reused = false;
-    this.#upstream = connector.dial(pick, rule, hostName, table, this);
+    const use = this.#wantsUpgrade ? 'upgrade' : 'request';
+    const shared = connector.shared(pick, rule, hostName, table, use, this);
+    if (shared !== null) {
+      this.#upstream = shared;
+      if (shared.open) this.#send(shared);
+      return;
+    }
+    this.#upstream = connector.dial(pick, rule, hostName, table, use, this);
     if (this.#upstream === null) this.#answer(503, 'connect-failed', "the Route's authority is not in the table");
   }
 
-  #send(upstream: UpstreamConnection): void {
+  #send(upstream: Upstream): void {
     this.#state = 'exchanging';
+    const body = this.#requestBody;
+    const bareToFramed = this.#bare && upstream.framed;
+    this.#chunks = bareToFramed && body.framing === 'chunked';
+    const last = body.done && this.#trailers === '';
     let taken: boolean;
-    if (this.#heldBytes === 0) {
-      taken = upstream.writer.write(this.#headText);
+    if (this.#heldBytes === 0 && !(last && this.#chunks)) {
+      taken = upstream.sendHead(this.#headText, empty, last);
     } else {
-      taken = upstream.socket.write(joined(this.#headText, this.#held, this.#heldBytes));
+      const held = Buffer.concat(this.#held, this.#heldBytes);
+      taken = upstream.sendHead(this.#headText, this.#chunks ? inChunk(held, last ? 'last' : 'more') : held, last);
       this.#held = [];
       this.#heldBytes = 0;
     }
-    if (!this.#requestBody.done) {
+    if (this.#trailers !== '') this.#passTrailers(this.#trailers);
+    if (!body.done) {
       this.#upstreamBlocked = !taken;
       if (taken) this.#downstream.resume();
       else this.#downstream.pause();
@@ -286,17 +317,37 @@ export class Exchange implements UpstreamUser {
   }
 
   onUpstreamConnected(): void {
-    this.#context.connector.countDial(null);
     this.#record.connected();
-    if (this.#upstream !== null) this.#send(this.#upstream);
+    const { connector } = this.#context;
+    let upstream = this.#upstream;
+    if (upstream instanceof UpstreamConnection) {
+      connector.countDial(null);
+      if (upstream.speaksHttp2) {
+        upstream = connector.share(upstream, this);
+        this.#upstream = upstream;
+        // Its settings are still to come.
+        return;
+      }
+    }
+    if (upstream !== null) this.#send(upstream);
   }
 
   onUpstreamConnectFailed(failure: ConnectFailure): void {
-    this.#context.connector.countDial(failure);
+    // Whoever shares a connection does not count its dial.
+    if (this.#upstream instanceof UpstreamConnection) this.#context.connector.countDial(failure);
     this.#upstream = null;
     if (this.#pick !== null) this.#tried.push(this.#pick.endpoint.authority);
     if (this.#mayRetry(failure)) this.#dispatch(failure);
     else this.#answer(503, 'connect-failed', failure);
+  }
+
+  onUpstreamRefused(): void {
+    this.#upstream = null;
+    // What has been passed on of a body is not here any more.
+    const isWhole = this.#state === 'connecting' || this.#requestBody.framing === 'none';
+    if (this.#relay.silent && isWhole && this.#mayRetry('stale')) this.#dispatch(null);
+    else if (this.#relay.started) this.onTruncated();
+    else this.#answer(503, 'connect-failed', 'the pod refused the request');
   }
 
   /** Counts one more try, if there may be one. */
@@ -323,58 +374,36 @@ export class Exchange implements UpstreamUser {
 
   #upstreamOver(reset: boolean): void {
     if (this.#state !== 'exchanging') return;
-    if (this.#responseStarted) {
-      if (this.#responseBody.framing === 'until-close' && !reset) this.#finishResponse();
-      else this.#downstream.destroy('upstream-truncated');
+    const relay = this.#relay;
+    if (relay.started) {
+      if (reset || !relay.closed()) this.onTruncated();
       return;
     }
     this.#dropUpstream();
-    const silent = this.#responseInput.length === 0 && this.#interims === 0;
-    if (silent && this.#reused && this.#repeatable && this.#mayRetry('stale')) this.#dispatch(null);
+    if (relay.silent && this.#reused && this.#repeatable && this.#mayRetry('stale')) this.#dispatch(null);
     else this.#answer(502, 'upstream-closed', reset ? 'reset' : null);
   }
 
   onUpstreamData(chunk: Buffer): void {
-    if (this.#state !== 'exchanging') return;
-    if (this.#responseStarted) this.#passResponse(chunk);
-    else this.#readResponse(chunk);
+    if (this.#state === 'exchanging') this.#relay.take(chunk);
   }
 
-  /**
-   * Passes an answer on that came as a whole and needs nothing added, as most do, without a buffer of its own: it is copied
-   * to where it is written from, without the lines that stay here.
-   */
   onUpstreamGlance(view: Buffer): boolean {
-    if (this.#state !== 'exchanging' || this.#responseStarted || this.#responseInput.length > 0) return false;
-    if (view.length > maxDirectBytes || this.#minorVersion === 0 || !this.#mayStay()) return false;
-    const end = headEnd(view, 0);
-    if (end < 0 || end > this.#context.limits.maxHeadBytes) return false;
-    const head = this.#responseHead;
-    if (head.read(view.toString('latin1', 0, end - 2)) !== null) return false;
-    this.#glancedEnd = end;
-    // Interim responses, and those whose framing has to go, take the longer way.
-    if (head.status < 200 || head.status === 204 || !head.passable) return false;
-    return this.#passWhole(head, view, end);
+    return this.#state === 'exchanging' && this.#relay.glance(view);
   }
 
-  #passWhole(head: ResponseHead, view: Buffer, end: number): boolean {
-    const framing = head.framingFor(this.#record.method);
-    const bodyBytes = framing === 'length' ? head.contentLength : 0;
-    if ((framing !== 'none' && framing !== 'length') || view.length - end !== bodyBytes) return false;
-    const length = head.copyMessage(view, outgoing);
-    const lent = this.#downstream.lend(outgoingView(length));
-    if (lent === 'refused') return false;
-    if (lent === 'kept') replaceOutgoing();
-    this.#glancedEnd = 0;
-    this.#record.firstByte();
-    this.#record.sentBytes += length;
-    this.#status = head.status;
-    this.#upstreamKeeps = head.keepAlive;
-    this.#keepAliveMs = head.keepAliveMs;
-    this.#closes = false;
-    this.#responseBody.begin('none', 0, false);
-    this.#finishResponse();
-    return true;
+  onUpstreamHead(fields: ResponseFields, last: boolean): void {
+    if (this.#state !== 'exchanging') return;
+    if (this.#wantsUpgrade && fields.isSuccess && !last) this.#tunnel(switched(fields.text, this.#headText), empty);
+    else this.#relay.takeHead(fields, last);
+  }
+
+  onUpstreamContent(content: Buffer, last: boolean): void {
+    if (this.#state === 'exchanging') this.#relay.takeContent(content, last);
+  }
+
+  onUpstreamTrailers(lines: string): void {
+    if (this.#state === 'exchanging') this.#relay.takeTrailers(lines);
   }
 
   #dropUpstream(): void {
@@ -382,158 +411,87 @@ export class Exchange implements UpstreamUser {
     this.#upstream = null;
   }
 
-  // Responses.
+  // What the relay tells of the answer.
 
-  #readResponse(chunk: Buffer): void {
-    this.#record.firstByte();
-    const bytes = this.#responseInput.append(chunk);
-    const head = this.#responseHead;
-    const { maxHeadBytes } = this.#context.limits;
-    const glancedEnd = this.#glancedEnd;
-    this.#glancedEnd = 0;
-    for (let at = 0; ; ) {
-      const isRead = at === 0 && glancedEnd > 0;
-      const end = isRead ? glancedEnd : headEnd(bytes, at);
-      if (end < 0 || end - at > maxHeadBytes) {
-        if (end >= 0 || bytes.length - at > maxHeadBytes) this.#badResponse('head-too-large');
-        else if (at > 0) this.#keepResponse(bytes.subarray(at));
-        return;
-      }
-      const problem = isRead ? null : head.read(bytes.toString('latin1', at, end - 2));
-      if (problem !== null) {
-        this.#badResponse(problem);
-        return;
-      }
-      if (head.status >= 200) {
-        this.#responseInput.take();
-        this.#startResponse(head, bytes, at, end);
-        return;
-      }
-      if (head.status === 101) {
-        this.#responseInput.take();
-        this.#switchProtocols(head, bytes.subarray(end));
-        return;
-      }
-      if (++this.#interims > maxInterims) {
-        this.#badResponse('too-many-interim-responses');
-        return;
-      }
-      // RFC 9110 15.2: HTTP/1.0 knows no interim responses.
-      if (this.#minorVersion === 1) {
-        head.dropFraming();
-        this.#write(head.render(''));
-      }
-      this.#awaitTurn();
-      at = end;
-    }
+  /** Whether the connection may serve another request after this one. */
+  mayStay(): boolean {
+    return this.#keepAlive && this.#requestBody.done && !this.#context.draining;
   }
 
-  #keepResponse(rest: Buffer): void {
-    this.#responseInput.take();
-    if (rest.length > 0) this.#responseInput.append(rest);
+  /** To a client that asked for a tunnel in HTTP/2, a status of success says that it has one (RFC 9110 9.3.6). */
+  mayPass(status: number): boolean {
+    return !this.#wantsUpgrade || this.#downstream.framed || status >= 300;
   }
 
-  #startResponse(head: ResponseHead, bytes: Buffer, at: number, end: number): void {
-    this.#status = head.status;
-    this.#upstreamKeeps = head.keepAlive;
-    this.#keepAliveMs = head.keepAliveMs;
-    const body = this.#responseBody;
-    const decode = head.chunked && this.#minorVersion === 0;
-    body.begin(head.framingFor(this.#record.method), head.contentLength, decode);
-    if (decode || head.status === 204) head.dropFraming();
-    this.#closes = !this.#mayStay() || decode || body.framing === 'until-close';
-    let ownLines = '';
-    if (this.#closes) ownLines = 'Connection: close\r\n';
-    else if (this.#minorVersion === 0) ownLines = 'Connection: keep-alive\r\n';
-
-    const rest = end === bytes.length ? empty : bytes.subarray(end);
-    const content = body.take(rest);
-    if (body.problem !== null) {
-      this.#badResponse('bad-chunk');
-      return;
-    }
-    this.#responseStarted = true;
-    // What needs no change leaves as it came: head and body in one write, without a copy.
-    if (ownLines === '' && head.passable && sameBytes(content, rest)) {
-      const start = at + head.compact(bytes, at);
-      this.#writeBytes(start === 0 ? bytes : bytes.subarray(start));
-    } else {
-      const text = head.render(ownLines);
-      if (content.length === 0) this.#write(text);
-      else this.#writeBytes(joined(text, [content], content.length));
-    }
-    this.#afterResponse(rest);
+  onRelayed(): void {
+    this.#awaitTurn();
   }
 
-  #passResponse(chunk: Buffer): void {
-    const content = this.#responseBody.take(chunk);
-    if (this.#responseBody.problem !== null) {
-      this.#downstream.destroy('upstream-truncated');
-      return;
-    }
-    if (content.length > 0) this.#writeBytes(content);
-    this.#afterResponse(chunk);
-  }
-
-  #afterResponse(taken: Buffer): void {
-    // More than was announced: the connection cannot be trusted with another request.
-    if (this.#responseBody.consumed < taken.length) this.#upstreamKeeps = false;
-    if (this.#responseBody.done) this.#finishResponse();
-    else this.#awaitTurn();
-  }
-
-  #finishResponse(): void {
+  onRelayOver(): void {
     const upstream = this.#upstream;
     this.#upstream = null;
-    if (upstream !== null) {
-      if (this.#upstreamKeeps && this.#requestBody.done && this.#responseBody.framing !== 'until-close') {
-        if (this.#downstream.blocked) upstream.socket.resume();
-        this.#context.connector.release(upstream, this.#keepAliveMs);
-      } else {
+    const relay = this.#relay;
+    if (upstream instanceof UpstreamConnection && relay.upstreamKeeps && this.#requestBody.done) {
+      if (relay.framing === 'until-close') {
         upstream.destroy();
+      } else {
+        if (this.#downstream.blocked) upstream.resume();
+        this.#context.connector.release(upstream, relay.keepAliveMs);
       }
+    } else {
+      upstream?.destroy();
     }
-    this.#finish(this.#status, 'forwarded');
+    this.#closes = relay.closes;
+    this.#finish(relay.status, 'forwarded');
   }
 
-  #switchProtocols(head: ResponseHead, rest: Buffer): void {
-    const upstream = this.#upstream;
-    if (!this.#wantsUpgrade || upstream === null) {
-      this.#badResponse('unasked-switch');
+  onSwitch(head: ResponseHead, rest: Buffer): void {
+    if (!this.#wantsUpgrade || this.#upstream === null) {
+      this.onBadResponse('unasked-switch');
       return;
     }
     const protocol = head.upgrade;
     head.dropFraming();
-    this.#write(head.render(`Connection: Upgrade\r\n${protocol === '' ? '' : `Upgrade: ${protocol}\r\n`}`));
+    const upgrade = protocol === '' ? '' : `Upgrade: ${protocol}\r\n`;
+    this.#tunnel(head.render(`Connection: Upgrade\r\n${upgrade}`), rest);
+  }
+
+  #tunnel(head: string, rest: Buffer): void {
+    const upstream = this.#upstream;
+    if (upstream === null) return;
+    this.#record.sentBytes += head.length;
     this.#record.count(101);
     this.#upstream = null;
     this.#state = 'none';
-    this.#downstream.startTunnel(upstream, rest);
+    this.#downstream.startTunnel(head, upstream, rest);
   }
 
-  #badResponse(detail: string): void {
+  onBadResponse(detail: string): void {
     this.#dropUpstream();
     this.#answer(502, 'bad-response', detail);
   }
 
-  // Answers of our own, and the end.
-
-  /** Whether the connection may serve another request after this one. */
-  #mayStay(): boolean {
-    return this.#keepAlive && this.#requestBody.done && !this.#context.draining;
+  onTruncated(): void {
+    this.#downstream.destroy('upstream-truncated');
   }
+
+  // Answers of our own, and the end.
 
   #answer(status: number, reason: AnswerReason, detail: string | null): void {
     this.#record.answered(status, reason, detail);
-    this.#closes = !this.#mayStay();
-    this.#write(renderAnswer(status, reason, this.#record.method === 'HEAD', this.#closes));
+    this.#closes = !this.mayStay();
+    const text = this.#isGrpc
+      ? renderGrpcAnswer(status, reason)
+      : renderAnswer(status, reason, this.#record.method === 'HEAD', this.#closes);
+    this.#record.sentBytes += text.length;
+    this.#downstream.sendAnswer(text);
     this.#finish(status, reason);
   }
 
   /** Refuses a request in the middle of its body. */
   #refuse(problem: Refusal): void {
     this.#dropUpstream();
-    if (this.#responseStarted) {
+    if (this.#relay.started) {
       this.#downstream.destroy('request-refused');
       return;
     }
@@ -543,13 +501,13 @@ export class Exchange implements UpstreamUser {
 
   /** The client takes no more for now. */
   clientFull(): void {
-    if (this.#state === 'exchanging') this.#upstream?.socket.pause();
+    if (this.#state === 'exchanging') this.#upstream?.pause();
   }
 
   /** The client has taken everything. */
   clientDrained(): void {
     if (this.#state !== 'exchanging') return;
-    this.#upstream?.socket.resume();
+    this.#upstream?.resume();
     this.#awaitTurn();
   }
 
@@ -557,7 +515,7 @@ export class Exchange implements UpstreamUser {
   timedOut(): void {
     if (this.#state !== 'exchanging') return;
     const clientsTurn = this.#clientsTurn();
-    if (this.#responseStarted) {
+    if (this.#relay.started) {
       this.#downstream.destroy(clientsTurn ? 'client-timeout' : 'upstream-timeout');
       return;
     }
@@ -570,13 +528,13 @@ export class Exchange implements UpstreamUser {
     }
   }
 
-  /** The connection is being cut: lets go of the upstream and tells of what was under way. */
+  /** The exchange is being cut: lets go of the upstream and tells of what was under way. */
   abort(reason: EndReason): void {
     this.#dropUpstream();
     if (this.#state === 'none') return;
     this.#state = 'none';
     this.#forget();
-    this.#record.end(this.#status, reason);
+    this.#record.end(this.#relay.status, reason);
   }
 
   #finish(status: number, end: 'forwarded' | AnswerReason): void {
@@ -591,39 +549,14 @@ export class Exchange implements UpstreamUser {
       this.#held = [];
       this.#heldBytes = 0;
     }
-    if (this.#responseInput.length > 0) this.#responseInput.take();
+    this.#relay.forget();
   }
 
   #closeReason(status: number, end: 'forwarded' | AnswerReason): EndReason {
+    if (end === 'other-client-policy') return end;
     if (end !== 'forwarded' && faultsRequest(status)) return 'request-refused';
     return this.#context.draining ? 'draining' : 'answered-and-closed';
   }
-
-  #write(text: string): void {
-    this.#record.sentBytes += text.length;
-    this.#downstream.write(text);
-  }
-
-  #writeBytes(bytes: Buffer): void {
-    this.#record.sentBytes += bytes.length;
-    this.#downstream.writeBytes(bytes);
-  }
-}
-
-function outgoingView(length: number): Buffer {
-  if (length >= outgoingViews.length) return outgoing.subarray(0, length);
-  let view = outgoingViews[length];
-  if (view === undefined) {
-    view = outgoing.subarray(0, length);
-    outgoingViews[length] = view;
-  }
-  return view;
-}
-
-/** The kernel will read the old one when it has room. */
-function replaceOutgoing(): void {
-  outgoing = Buffer.allocUnsafeSlow(maxDirectBytes);
-  outgoingViews.fill(undefined);
 }
 
 /** Whether a status of the router's own says that the request is at fault: of the 5xx, what is not implemented here. */
@@ -631,19 +564,12 @@ function faultsRequest(status: number): boolean {
   return (status >= 400 && status < 500) || status === 501 || status === 505;
 }
 
-/** Whether two buffers are the same place in memory, not just alike. */
-function sameBytes(a: Buffer, b: Buffer): boolean {
-  return a === b || (a.length === b.length && a.buffer === b.buffer && a.byteOffset === b.byteOffset);
-}
-
-/** Head and body in one buffer, so that they leave in one write. */
-function joined(text: string, pieces: readonly Buffer[], bytes: number): Buffer {
-  const all = Buffer.allocUnsafe(text.length + bytes);
-  all.write(text, 0, 'latin1');
-  let at = text.length;
-  for (const piece of pieces) {
-    piece.copy(all, at);
-    at += piece.length;
-  }
-  return all;
+/** The HTTP/1.1 answer that an accepted extended CONNECT stands for (RFC 8441 5, RFC 6455 4.2.2). */
+function switched(lines: string, requestHead: string): string {
+  const key = lineValue(requestHead, 'sec-websocket-key');
+  const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
+  return (
+    `HTTP/1.1 101 Switching Protocols\r\n${lines}Connection: Upgrade\r\nUpgrade: websocket\r\n` +
+    `Sec-WebSocket-Accept: ${accept}\r\n\r\n`
+  );
 }

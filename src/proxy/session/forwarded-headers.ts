@@ -19,6 +19,7 @@ export class ForwardedHeaders {
   readonly client: ClientFacts | null;
   readonly #portLine: string;
   readonly #protoLine: string;
+  readonly #versionLine: string;
   readonly #portAndProto: string;
   readonly #forNode: string;
   readonly #proto: string;
@@ -26,12 +27,16 @@ export class ForwardedHeaders {
   #lastHost: string | null = null;
   #lastLines = '';
 
-  /** `client`: address without port. `port`: as clients see it. `certified`: what its certificate says. */
-  constructor(client: string, scheme: Scheme, port: number, certified: ClientFacts | null) {
+  /**
+   * `client`: address without port. `port`: as clients see it. `version`: of HTTP, where ALPN chose one worth telling.
+   * `certified`: what the client's certificate says.
+   */
+  constructor(client: string, scheme: Scheme, port: number, version: 'h2' | null, certified: ClientFacts | null) {
     this.client = certified;
     this.#portLine = `X-Forwarded-Port: ${port}\r\n`;
     this.#protoLine = `X-Forwarded-Proto: ${scheme}\r\n`;
-    this.#portAndProto = this.#portLine + this.#protoLine;
+    this.#versionLine = version === null ? '' : `X-Forwarded-Proto-Version: ${version}\r\n`;
+    this.#portAndProto = this.#portLine + this.#protoLine + this.#versionLine;
     // RFC 7239 6: an IPv6 node is bracketed and quoted.
     this.#forNode = client.includes(':') ? `"[${client}]"` : client;
     this.#proto = scheme;
@@ -68,6 +73,7 @@ export class ForwardedHeaders {
       (head.has(Field.xForwardedHost) ? '' : hostLine) +
       (head.has(Field.xForwardedPort) ? '' : this.#portLine) +
       (head.has(Field.xForwardedProto) ? '' : this.#protoLine) +
+      (head.has(Field.xForwardedProtoVersion) ? '' : this.#versionLine) +
       (head.has(Field.forwarded) ? '' : forwarded) +
       (head.has(Field.xForwardedFor) ? '' : this.#forLine)
     );

@@ -25,7 +25,7 @@ export class FramedBody {
   /** `length`: of a body so framed. `decode`: pass the content on without its chunks. */
   begin(framing: Framing, length: number, decode: boolean): void {
     this.framing = framing;
-    this.#left = length;
+    this.#left = framing === 'length' ? length : 0;
     this.#decode = decode;
     this.done = framing === 'none';
     if (framing === 'chunked') {
@@ -37,6 +37,22 @@ export class FramedBody {
   /** Why the body is malformed, or null. */
   get problem(): Refusal | null {
     return this.framing === 'chunked' && this.#chunks !== null ? this.#chunks.problem : null;
+  }
+
+  /** Of a body that is done: its trailers, as lines. */
+  get trailers(): string {
+    return this.framing === 'chunked' && this.#chunks !== null ? this.#chunks.trailers : '';
+  }
+
+  /**
+   * Takes content that came without HTTP/1.1's framing. `end`: it is over. False: there is more of it, or less, than was
+   * announced.
+   */
+  takeBare(content: Buffer, end: boolean): boolean {
+    this.done = end;
+    if (this.framing === 'chunked' || this.framing === 'until-close') return true;
+    this.#left -= content.length;
+    return this.#left >= 0 && (!end || this.#left === 0);
   }
 
   /** What of a chunk is to be passed on: the chunk itself where all of it belongs to the body and needs no change. */

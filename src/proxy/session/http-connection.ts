@@ -13,10 +13,12 @@ import type { ProxyContext } from '../context.ts';
 import type { DeadlineOwner, DeadlineSlot } from '../deadlines.ts';
 import { DirectWriter, type Lent } from '../direct-write.ts';
 import type { EndReason } from '../end-reason.ts';
+import { createFieldReaders, type FieldReaders } from '../http2/link.ts';
 import { takeFrom } from '../shared-read.ts';
 import { Splice } from '../splice.ts';
-import type { UpstreamConnection } from '../upstream/upstream-connection.ts';
-import { type Downstream, Exchange } from './exchange.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+import type { Downstream } from './downstream.ts';
+import { Exchange } from './exchange.ts';
 import { ExchangeRecord } from './exchange-record.ts';
 import type { ForwardedHeaders } from './forwarded-headers.ts';
 
@@ -27,12 +29,23 @@ const empty: Buffer = Buffer.alloc(0);
 const CR = 0x0d;
 
 /** Readers that all connections of a worker share: they are used up within one call. */
-export type HeadReaders = { readonly request: RequestHead; readonly response: ResponseHead };
+export type HeadReaders = {
+  readonly request: RequestHead;
+  readonly response: ResponseHead;
+  readonly fields: FieldReaders;
+};
 
-/** Makes the pair that all connections of a worker share. */
+/** Makes those that all connections of a worker share. */
 export function createHeadReaders(limits: HeadLimits): HeadReaders {
-  return { request: new RequestHead(limits), response: new ResponseHead(limits) };
+  return {
+    request: new RequestHead(limits),
+    response: new ResponseHead(limits),
+    fields: createFieldReaders(limits.maxHeadBytes),
+  };
 }
+
+/** How the preface of HTTP/2 begins (RFC 9113 3.4): as a head of HTTP/1.1 would, so that no older server takes it for one. */
+const prefaceHead = 'PRI * HTTP/2.0\r\n';
 
 /**
  * `idle`: between requests. `head`: a head has begun. `busy`: an exchange is under way. `lingering`: our half is closed, the
@@ -41,12 +54,14 @@ export function createHeadReaders(limits: HeadLimits): HeadReaders {
 type Phase = 'idle' | 'head' | 'busy' | 'tunnel' | 'lingering' | 'over';
 
 export class HttpConnection implements Downstream, DeadlineOwner {
+  readonly framed = true;
   /** More was written to the client than it has taken. */
   blocked = false;
   readonly #context: ProxyContext;
   readonly #requestHead: RequestHead;
   readonly #socket: Socket;
   readonly #writer: DirectWriter;
+  readonly #onHttp2: ((first: Buffer) => void) | null;
   readonly #onEnd: (reason: EndReason) => void;
   readonly #slot: DeadlineSlot;
   readonly #record: ExchangeRecord;
@@ -57,12 +72,17 @@ export class HttpConnection implements Downstream, DeadlineOwner {
   #phase: Phase = 'idle';
   #idleSinceMs: number;
   #advancing = false;
+  /** Whether a request has come. */
+  #asked = false;
   #clientEnded = false;
   #lingerBytes = 0;
   #lingerReason: EndReason = 'answered-and-closed';
   #splice: Splice | null = null;
 
-  /** Takes over a clear stream. `onEnd` is called exactly once. */
+  /**
+   * Takes over a clear stream. `onHttp2`: takes it over in turn, if the client begins with the preface of HTTP/2 (prior
+   * knowledge, RFC 9113 3.3); null where that is not offered. Else `onEnd` is called exactly once.
+   */
   constructor(
     context: ProxyContext,
     readers: HeadReaders,
@@ -70,12 +90,14 @@ export class HttpConnection implements Downstream, DeadlineOwner {
     scheme: Scheme,
     client: string,
     forwarded: ForwardedHeaders,
+    onHttp2: ((first: Buffer) => void) | null,
     onEnd: (reason: EndReason) => void,
   ) {
     this.#context = context;
     this.#requestHead = readers.request;
     this.#socket = socket;
     this.#writer = new DirectWriter(socket);
+    this.#onHttp2 = onHttp2;
     this.#onEnd = onEnd;
     this.#record = new ExchangeRecord(context, scheme, client);
     this.#exchange = new Exchange(context, this, readers.response, scheme, forwarded, this.#record);
@@ -118,13 +140,24 @@ export class HttpConnection implements Downstream, DeadlineOwner {
 
   // What the exchange asks for.
 
-  write(text: string): void {
+  sendAnswer(text: string): void {
     if (!this.#writer.write(text)) this.#clientFull();
   }
 
-  writeBytes(bytes: Buffer): void {
+  sendInterim(text: string): void {
+    if (!this.#writer.write(text)) this.#clientFull();
+  }
+
+  sendHead(text: string, body: Buffer): void {
+    if (!this.#writer.writeMessage(text, body)) this.#clientFull();
+  }
+
+  sendBody(bytes: Buffer): void {
     if (!this.#writer.write(bytes)) this.#clientFull();
   }
+
+  /** In HTTP/1.1 the end of a body is in its framing. */
+  sendEnd(): void {}
 
   lend(bytes: Buffer): Lent {
     return this.blocked ? 'refused' : this.#writer.lend(bytes);
@@ -154,7 +187,8 @@ export class HttpConnection implements Downstream, DeadlineOwner {
     if (!this.blocked) this.#proceed();
   }
 
-  startTunnel(upstream: UpstreamConnection, rest: Buffer): void {
+  startTunnel(head: string, upstream: Upstream, rest: Buffer): void {
+    this.#writer.write(head);
     this.#phase = 'tunnel';
     this.#context.deadlines.clear(this.#slot);
     const splice = new Splice(this.#context, this.#socket, upstream, (reason) => {
@@ -299,15 +333,27 @@ export class HttpConnection implements Downstream, DeadlineOwner {
   /** Begins with the request whose head is bytes[start, end). */
   #takeHead(bytes: Buffer, start: number, end: number): boolean {
     const head = this.#requestHead;
-    const problem = head.read(bytes.toString('latin1', start, end - 2));
+    const text = bytes.toString('latin1', start, end - 2);
+    const problem = head.read(text);
     if (problem !== null) {
-      this.#refuseUnread(problem);
+      if (text === prefaceHead && !this.#asked && this.#onHttp2 !== null)
+        this.#leave(this.#onHttp2, bytes.subarray(start));
+      else this.#refuseUnread(problem);
       return false;
     }
     this.#phase = 'busy';
+    this.#asked = true;
     this.#context.deadlines.clear(this.#slot);
     this.#keepRest(this.#exchange.begin(head, end === bytes.length ? empty : bytes.subarray(end)));
     return true;
+  }
+
+  /** Gives the socket away, with what has been read from it. */
+  #leave(to: (first: Buffer) => void, first: Buffer): void {
+    this.#phase = 'over';
+    this.#context.deadlines.release(this.#slot);
+    // What was read may lie where the next read of any connection goes.
+    to(Buffer.from(first));
   }
 
   /** A head that is not whole, or too large: waits for more of it unless that is of no use. */

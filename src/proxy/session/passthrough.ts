@@ -6,7 +6,8 @@ import type { ProxyContext } from '../context.ts';
 import type { EndReason } from '../end-reason.ts';
 import { Splice } from '../splice.ts';
 import type { Pick } from '../upstream/balancer.ts';
-import type { ConnectFailure, UpstreamConnection, UpstreamUser } from '../upstream/upstream-connection.ts';
+import type { ConnectFailure, UpstreamUser } from '../upstream/upstream.ts';
+import type { UpstreamConnection } from '../upstream/upstream-connection.ts';
 
 /** Endpoints that are tried before the client is let down. */
 const maxRetries = 3;
@@ -102,7 +103,15 @@ export class Passthrough implements UpstreamUser {
     this.#dial(failure);
   }
 
+  onUpstreamRefused(): void {}
+
   onUpstreamData(): void {}
+
+  onUpstreamHead(): void {}
+
+  onUpstreamContent(): void {}
+
+  onUpstreamTrailers(): void {}
 
   onUpstreamGlance(): boolean {
     return false;

@@ -2,16 +2,17 @@
 // passthrough or to TLS and HTTP. On the plain port: HTTP from the start. Ends exactly once, with one EndReason.
 
 import type { Socket } from 'node:net';
-import type { TLSSocket } from 'node:tls';
+import { TLSSocket } from 'node:tls';
 import { maxHelloBytes, readClientHello } from '../../protocol/client-hello.ts';
 import { GatheredBytes } from '../../protocol/gathered-bytes.ts';
-import { parseHost } from '../../table/host.ts';
+import { type Host, parseHost } from '../../table/host.ts';
 import type { ProxyContext } from '../context.ts';
 import type { DeadlineOwner, DeadlineSlot } from '../deadlines.ts';
 import type { EndReason } from '../end-reason.ts';
 import type { ClientFacts } from './client-certificate.ts';
 import { ForwardedHeaders } from './forwarded-headers.ts';
 import { type HeadReaders, HttpConnection } from './http-connection.ts';
+import { Http2Connection } from './http2-connection.ts';
 import { Passthrough } from './passthrough.ts';
 import type { HandshakeUser, TlsTerminator } from './tls.ts';
 
@@ -33,11 +34,14 @@ export class Session implements DeadlineOwner, HandshakeUser {
   #peek: GatheredBytes | null = null;
   #needBytes = 0;
   #slot: DeadlineSlot | null = null;
-  #stage: HttpConnection | Passthrough | null = null;
+  #stage: HttpConnection | Http2Connection | Passthrough | null = null;
+  /** The name that the client opened TLS for, if it is one. */
+  #serverName: Host | undefined;
   #handshaking = false;
   #over = false;
   readonly #onPeeked = (chunk: Buffer): void => this.#peeked(chunk);
   readonly #onPeekEnd = (): void => this.#end(this.#peek?.length === 0 ? 'client-closed' : 'not-tls');
+  readonly #onStageEnd = (reason: EndReason): void => this.#end(reason);
   readonly #onRawClose = (): void => this.#end(this.#handshaking ? 'handshake-failed' : 'client-closed');
 
   /** `onEnd` is called exactly once. */
@@ -61,12 +65,17 @@ export class Session implements DeadlineOwner, HandshakeUser {
 
   /** For how long nothing has been under way on it, in ms; 0 if something is. */
   idleForMs(): number {
-    return this.#stage instanceof HttpConnection ? this.#stage.idleForMs() : 0;
+    return this.#stage === null || this.#stage instanceof Passthrough ? 0 : this.#stage.idleForMs();
+  }
+
+  /** Tells the client, where its protocol has a word for it, that the connection is to end soon. */
+  drain(): void {
+    if (this.#stage instanceof Http2Connection) this.#stage.drain();
   }
 
   /** Ends an idle connection in order. */
   closeIdle(): void {
-    if (this.#stage instanceof HttpConnection) this.#stage.closeIdle();
+    if (this.#stage !== null && !(this.#stage instanceof Passthrough)) this.#stage.closeIdle();
   }
 
   /** Ends at once, whatever is under way. */
@@ -98,9 +107,37 @@ export class Session implements DeadlineOwner, HandshakeUser {
   #startHttp(socket: Socket, scheme: 'http' | 'https', certified: ClientFacts | null): void {
     const { settings } = this.#context;
     const port = scheme === 'http' ? settings.publicHttpPort : settings.publicHttpsPort;
-    const forwarded = new ForwardedHeaders(this.#client, scheme, port, certified);
-    this.#stage = new HttpConnection(this.#context, this.#readers, socket, scheme, this.#client, forwarded, (reason) =>
-      this.#end(reason),
+    const isHttp2 = socket instanceof TLSSocket && socket.alpnProtocol === 'h2';
+    const forwarded = new ForwardedHeaders(this.#client, scheme, port, isHttp2 ? 'h2' : null, certified);
+    if (isHttp2) {
+      this.#startHttp2(socket, scheme, forwarded, null);
+      return;
+    }
+    // Over TLS a client says by ALPN that it speaks HTTP/2.
+    const onHttp2 = scheme === 'https' ? null : (first: Buffer) => this.#startHttp2(socket, scheme, forwarded, first);
+    this.#stage = new HttpConnection(
+      this.#context,
+      this.#readers,
+      socket,
+      scheme,
+      this.#client,
+      forwarded,
+      onHttp2,
+      this.#onStageEnd,
+    );
+  }
+
+  #startHttp2(socket: Socket, scheme: 'http' | 'https', forwarded: ForwardedHeaders, first: Buffer | null): void {
+    this.#stage = new Http2Connection(
+      this.#context,
+      this.#readers,
+      socket,
+      scheme,
+      this.#client,
+      forwarded,
+      this.#serverName,
+      first,
+      this.#onStageEnd,
     );
   }
 
@@ -134,6 +171,7 @@ export class Session implements DeadlineOwner, HandshakeUser {
     this.#socket.removeListener('end', this.#onPeekEnd);
     this.#peek = null;
     const host = hello.serverName === undefined ? undefined : parseHost(hello.serverName);
+    this.#serverName = host;
     const match = this.#context.table().matchTls(host);
     if (match.kind === 'passthrough') {
       this.#releaseSlot();
@@ -145,7 +183,7 @@ export class Session implements DeadlineOwner, HandshakeUser {
         this.#client,
         hello.serverName ?? '',
         bytes,
-        (reason) => this.#end(reason),
+        this.#onStageEnd,
       );
       return;
     }

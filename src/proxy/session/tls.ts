@@ -24,6 +24,7 @@ export interface HandshakeUser {
 export type TerminatorSettings = TlsSettings & {
   readonly maxCertificateContexts: number;
   readonly headTimeoutMs: number;
+  readonly disableHttp2: boolean;
   /** Regular expression; empty for none. */
   readonly clientSubjectFilter: string;
 };
@@ -44,6 +45,7 @@ export class TlsTerminator {
   readonly #table: () => RouteTable;
   readonly #log: Log;
   readonly #handshakeTimeoutMs: number;
+  readonly #offersHttp2: boolean;
   readonly #filter: RegExp | null;
   /** Handshakes under way, by the peer's address and port and our address: what the servers' events can be told apart by. */
   readonly #waiting: Map<string, HandshakeUser> = new Map();
@@ -56,6 +58,7 @@ export class TlsTerminator {
     this.#table = table;
     this.#log = log;
     this.#handshakeTimeoutMs = settings.headTimeoutMs;
+    this.#offersHttp2 = !settings.disableHttp2;
     this.#filter = settings.clientSubjectFilter === '' ? null : new RegExp(settings.clientSubjectFilter);
     const contexts = new SecureContexts(settings.maxCertificateContexts, tlsOptionsOf(settings), ticketKeys, log);
     this.#contexts = contexts;
@@ -131,7 +134,7 @@ export class TlsTerminator {
         ...this.#contexts.optionsOf(policy),
         requestCert: policy.clientAuth !== null,
         rejectUnauthorized: policy.clientAuth?.demand === 'required',
-        ALPNProtocols: ['http/1.1'],
+        ALPNCallback: ({ servername, protocols }) => this.#chooseProtocol(servername, protocols),
         handshakeTimeout: this.#handshakeTimeoutMs,
         SNICallback: (name, done) => this.#chooseContext(name, policy, done),
       });
@@ -175,6 +178,17 @@ export class TlsTerminator {
     const match = table.matchTls(parseHost(name));
     const id = match.kind === 'passthrough' ? null : match.certificate;
     return id === null ? undefined : table.certificates.get(id);
+  }
+
+  /**
+   * HTTP/2 for clients that name a Host which is terminated here: those that name none, or another, mean to be answered by
+   * their Host header alone, which a shared connection could not do.
+   */
+  #chooseProtocol(name: string, protocols: readonly string[]): string | undefined {
+    if (this.#offersHttp2 && protocols.includes('h2') && this.#table().matchTls(parseHost(name)).kind === 'terminate') {
+      return 'h2';
+    }
+    return protocols.includes('http/1.1') ? 'http/1.1' : undefined;
   }
 
   #onSecure(socket: TLSSocket, clientAuth: ClientAuth | null): void {

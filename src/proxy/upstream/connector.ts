@@ -4,29 +4,71 @@ import { createSecureContext, type SecureContext } from 'node:tls';
 import type { CertificateId, PathRule } from '../../table/entries.ts';
 import type { RouteTable } from '../../table/route-table.ts';
 import type { Metrics, Series } from '../../telemetry/metrics.ts';
+import type { Deadlines } from '../deadlines.ts';
+import type { FieldReaders } from '../http2/link.ts';
 import type { Pick } from './balancer.ts';
 import type { UpstreamPool } from './pool.ts';
-import { type ConnectFailure, type DialTls, UpstreamConnection, type UpstreamUser } from './upstream-connection.ts';
+import { SharedPool } from './shared-pool.ts';
+import { SharedUpstream, type UpstreamStream } from './shared-upstream.ts';
+import type { ConnectFailure, UpstreamUser } from './upstream.ts';
+import { type DialTls, UpstreamConnection } from './upstream-connection.ts';
 
 /** TLS sessions and contexts towards Endpoints that are kept, each. The oldest goes first. */
 const maxKept = 1_000;
 
+/** The settings that dialling reads. */
+export type DialSettings = {
+  readonly connectTimeoutMs: number;
+  readonly disableHttp2: boolean;
+  readonly maxHeadBytes: number;
+};
+
+/** What a connection is wanted for. An upgrade takes one of its own, which has to be HTTP/1.1 where that can be chosen. */
+export type DialUse = 'request' | 'upgrade';
+
+const http1Alone: readonly string[] = ['http/1.1'];
+const bothProtocols: readonly string[] = ['h2', 'http/1.1'];
+
 export class Connector {
   readonly #pool: UpstreamPool;
-  readonly #connectTimeoutMs: number;
+  readonly #sharedPool: SharedPool;
+  readonly #settings: DialSettings;
+  readonly #deadlines: Deadlines;
+  readonly #readers: FieldReaders;
   readonly #contexts: Map<CertificateId | 'unverified', SecureContext> = new Map();
   readonly #sessions: Map<string, Buffer> = new Map();
+  /** Where a handshake ended in HTTP/2 last time. */
+  readonly #speaksHttp2: Map<string, true> = new Map();
   readonly #metrics: Metrics;
   readonly #reuses: Series;
   readonly #connected: Series;
 
-  constructor(pool: UpstreamPool, connectTimeoutMs: number, metrics: Metrics) {
+  constructor(
+    pool: UpstreamPool,
+    settings: DialSettings,
+    deadlines: Deadlines,
+    readers: FieldReaders,
+    metrics: Metrics,
+  ) {
     this.#pool = pool;
-    this.#connectTimeoutMs = connectTimeoutMs;
+    this.#sharedPool = new SharedPool(deadlines, (failure) => this.countDial(failure));
+    this.#settings = settings;
+    this.#deadlines = deadlines;
+    this.#readers = readers;
     this.#metrics = metrics;
     this.#reuses = metrics.series('headgate_upstream_reuses_total');
     this.#connected = metrics.series('headgate_upstream_connects_total', 'connected');
     metrics.observe('headgate_upstream_idle_connections', () => pool.size);
+    metrics.observe('headgate_upstream_shared_connections', () => this.#sharedPool.size);
+  }
+
+  /** Whether requests of this rule may come to share an HTTP/2 connection. */
+  mayShare(rule: PathRule, table: RouteTable): boolean {
+    if (rule.upstreamTls !== null) return !this.#settings.disableHttp2;
+    for (const ref of rule.backends) {
+      for (const endpoint of table.backends.get(ref.backend)?.endpoints ?? []) if (endpoint.h2c) return true;
+    }
+    return false;
   }
 
   /**
@@ -47,17 +89,85 @@ export class Connector {
     return connection;
   }
 
-  /** Dials the picked Endpoint; the user hears how it went. Null if the Route's CA is not in the table (never at rest). */
-  dial(pick: Pick, rule: PathRule, hostName: string, table: RouteTable, user: UpstreamUser): UpstreamConnection | null {
+  /**
+   * A stream of a connection to the picked Endpoint that is shared, or that is being opened to be shared; null where the
+   * Endpoint is not known to speak HTTP/2.
+   */
+  shared(
+    pick: Pick,
+    rule: PathRule,
+    hostName: string,
+    table: RouteTable,
+    use: DialUse,
+    user: UpstreamUser,
+  ): UpstreamStream | null {
     const key = connectionKey(pick, rule, hostName);
-    const tls = rule.upstreamTls === null ? null : this.#dialTls(pick, rule, hostName, table, key);
+    const isKnown = rule.upstreamTls === null ? pick.endpoint.h2c : use === 'request' && this.#speaksHttp2.has(key);
+    if (!isKnown) return null;
+    const open = this.#sharedPool.take(key);
+    if (open !== null) {
+      this.#reuses.value++;
+      return open.stream(user);
+    }
+    const tls = rule.upstreamTls === null ? null : this.#dialTls(pick, rule, hostName, table, key, bothProtocols);
     if (tls === undefined) return null;
-    return new UpstreamConnection(pick.endpoint, key, tls, this.#connectTimeoutMs, user);
+    const { connectTimeoutMs } = this.#settings;
+    return this.#makeShared(key, (shared) => this.connect(pick.endpoint, key, tls, connectTimeoutMs, shared)).stream(
+      user,
+    );
+  }
+
+  /** Shares a connection that has just been opened and turned out to speak HTTP/2; its user gets a stream of it. */
+  share(connection: UpstreamConnection, user: UpstreamUser): UpstreamStream {
+    keepNewest(this.#speaksHttp2, connection.key, true);
+    const shared = this.#makeShared(connection.key, (next) => {
+      connection.use(next);
+      return connection;
+    });
+    shared.start();
+    return shared.stream(user);
+  }
+
+  #makeShared(key: string, make: (user: UpstreamUser) => UpstreamConnection): SharedUpstream {
+    const { connectTimeoutMs, maxHeadBytes } = this.#settings;
+    const limits = { maxHeadBytes, maxStreams: 0 };
+    const shared = new SharedUpstream(
+      key,
+      make,
+      this.#sharedPool,
+      this.#readers,
+      limits,
+      connectTimeoutMs,
+      this.#deadlines,
+    );
+    this.#sharedPool.add(shared);
+    return shared;
+  }
+
+  /** Dials the picked Endpoint; the user hears how it went. Null if the Route's CA is not in the table (never at rest). */
+  dial(
+    pick: Pick,
+    rule: PathRule,
+    hostName: string,
+    table: RouteTable,
+    use: DialUse,
+    user: UpstreamUser,
+  ): UpstreamConnection | null {
+    const key = connectionKey(pick, rule, hostName);
+    const protocols = use === 'upgrade' || this.#settings.disableHttp2 ? http1Alone : bothProtocols;
+    const tls = rule.upstreamTls === null ? null : this.#dialTls(pick, rule, hostName, table, key, protocols);
+    if (tls === undefined) return null;
+    return this.connect(pick.endpoint, key, tls, this.#settings.connectTimeoutMs, user);
   }
 
   /** Dials for a tunnel of bytes that are not ours to read: no TLS of our own, whatever the Route says. */
   dialRaw(pick: Pick, user: UpstreamUser): UpstreamConnection {
-    return new UpstreamConnection(pick.endpoint, pick.endpoint.authority, null, this.#connectTimeoutMs, user);
+    return this.connect(pick.endpoint, pick.endpoint.authority, null, this.#settings.connectTimeoutMs, user);
+  }
+
+  /** Opens a connection: the one place that does. */
+  protected connect(...parts: ConstructorParameters<typeof UpstreamConnection>): UpstreamConnection {
+    return new UpstreamConnection(...parts);
   }
 
   /** Counts how a dial went. */
@@ -72,10 +182,18 @@ export class Connector {
   }
 
   close(): void {
+    this.#sharedPool.close();
     this.#pool.close();
   }
 
-  #dialTls(pick: Pick, rule: PathRule, hostName: string, table: RouteTable, key: string): DialTls | undefined {
+  #dialTls(
+    pick: Pick,
+    rule: PathRule,
+    hostName: string,
+    table: RouteTable,
+    key: string,
+    protocols: readonly string[],
+  ): DialTls | undefined {
     const upstreamTls = rule.upstreamTls;
     if (upstreamTls === null) return undefined;
     const context = this.#context(upstreamTls.authority, table);
@@ -83,6 +201,7 @@ export class Connector {
     return {
       context,
       serverName: hostName,
+      protocols,
       verify: upstreamTls.verify !== 'none',
       verifyName: upstreamTls.verify === 'service' ? `${pick.backend.service}.${pick.backend.namespace}.svc` : null,
       session: this.#sessions.get(key) ?? null,

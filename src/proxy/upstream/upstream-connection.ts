@@ -1,27 +1,11 @@
 // One connection to an Endpoint: dialled, used by one exchange or tunnel at a time, pooled in between.
 
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
-import { connect as connectTls, type SecureContext, type TLSSocket } from 'node:tls';
+import { connect as connectTls, type SecureContext, TLSSocket } from 'node:tls';
 import type { Endpoint } from '../../table/entries.ts';
 import { DirectWriter } from '../direct-write.ts';
 import { SharedRead } from '../shared-read.ts';
-
-/** Who uses a connection. Calls come one at a time and never from within a method of the connection. */
-export interface UpstreamUser {
-  onUpstreamConnected(): void;
-  onUpstreamConnectFailed(failure: ConnectFailure): void;
-  onUpstreamData(chunk: Buffer): void;
-  /** Looks at bytes that stay what they are during the call only; answers whether that was all, or `onUpstreamData` is to have them. */
-  onUpstreamGlance(view: Buffer): boolean;
-  /** What was written has left; more may be. */
-  onUpstreamDrain(): void;
-  /** The Endpoint sends no more. */
-  onUpstreamEnd(): void;
-  /** The connection is gone. `reset`: it was broken rather than closed. */
-  onUpstreamClose(reset: boolean): void;
-}
-
-export type ConnectFailure = 'refused' | 'timeout' | 'unreachable' | 'tls-failed' | 'limit';
+import type { ConnectFailure, Upstream, UpstreamUser } from './upstream.ts';
 
 /** How to speak TLS to an Endpoint; null name: whatever name the certificate carries. */
 export type DialTls = {
@@ -32,9 +16,12 @@ export type DialTls = {
   /** Session of an earlier connection under the same key. */
   readonly session: Buffer | null;
   readonly onSession: (session: Buffer) => void;
+  /** Protocols to offer, in order (ALPN). */
+  readonly protocols: readonly string[];
 };
 
-export class UpstreamConnection {
+export class UpstreamConnection implements Upstream {
+  readonly framed = true;
   readonly endpoint: Endpoint;
   /** Under which it may be shared: the authority, and for TLS everything that the handshake was decided by. */
   readonly key: string;
@@ -67,11 +54,11 @@ export class UpstreamConnection {
       this.socket = connectTcp(target);
       this.socket.once('connect', () => this.#opened());
     } else {
-      const { context, serverName, verify, verifyName, session, onSession } = tls;
+      const { context, serverName, verify, verifyName, session, onSession, protocols } = tls;
       const socket = connectTls({
         ...target,
         secureContext: context,
-        ALPNProtocols: ['http/1.1'],
+        ALPNProtocols: [...protocols],
         rejectUnauthorized: verify,
         ...(isIP(serverName) === 0 && serverName !== '' ? { servername: serverName } : {}),
         ...(session === null ? {} : { session }),
@@ -91,6 +78,36 @@ export class UpstreamConnection {
     this.socket.on('end', () => this.#ended());
     this.socket.on('error', (error: NodeJS.ErrnoException) => this.#failed(error));
     this.socket.on('close', () => this.#closed(false));
+  }
+
+  get isTls(): boolean {
+    return this.socket instanceof TLSSocket;
+  }
+
+  /** Whether the pod chose HTTP/2. */
+  get speaksHttp2(): boolean {
+    return this.socket instanceof TLSSocket && this.socket.alpnProtocol === 'h2';
+  }
+
+  sendHead(text: string, body: Buffer): boolean {
+    return this.writer.writeMessage(text, body);
+  }
+
+  sendBody(bytes: Buffer): boolean {
+    return bytes.length === 0 || this.socket.write(bytes);
+  }
+
+  /** Closes our half: a tunnel's end. */
+  sendEnd(): void {
+    this.socket.end();
+  }
+
+  pause(): void {
+    this.socket.pause();
+  }
+
+  resume(): void {
+    this.socket.resume();
   }
 
   /** Hands the connection to its next user. */

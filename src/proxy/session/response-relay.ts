@@ -1,0 +1,384 @@
+// The answer of a pod on its way to the client: its head read strictly, its body passed on in the framing that the client's
+// protocol has. Between two HTTP/1.1 connections bytes go on as they came; else content does. Used again for the next answer.
+
+import type { Framing, HeadLimits } from '../../protocol/field-lines.ts';
+import { GatheredBytes } from '../../protocol/gathered-bytes.ts';
+import { chunkedEnd, inChunk, keptTrailer } from '../../protocol/http-body.ts';
+import { headEnd } from '../../protocol/http-head.ts';
+import type { ResponseFields } from '../../protocol/http2-head.ts';
+import type { ResponseHead } from '../../protocol/response-head.ts';
+import { maxDirectBytes } from '../direct-write.ts';
+import type { Downstream } from './downstream.ts';
+import type { ExchangeRecord } from './exchange-record.ts';
+import { FramedBody } from './framed-body.ts';
+
+/** Interim responses of one exchange; more is a pod gone wild. */
+const maxInterims = 32;
+
+const empty: Buffer = Buffer.alloc(0);
+
+/** From where answers that came as a whole are written, and views of it by their length. */
+let outgoing: Buffer = Buffer.allocUnsafeSlow(maxDirectBytes);
+const outgoingViews: (Buffer | undefined)[] = new Array(2048).fill(undefined);
+
+/** Whose answer it is. */
+export interface RelayUser {
+  /** Whether the client's connection may serve another request after this one. */
+  mayStay(): boolean;
+  /** Whether a final response of this status may be passed on. */
+  mayPass(status: number): boolean;
+  /** Something has been passed on, and more is to come. */
+  onRelayed(): void;
+  /** The pod switches protocols; `rest` came behind its head. */
+  onSwitch(head: ResponseHead, rest: Buffer): void;
+  /** All of the answer has been passed on. */
+  onRelayOver(): void;
+  /** Nothing of an answer has been passed on, and what came is none. */
+  onBadResponse(detail: string): void;
+  /** An answer has been passed on in part, and cannot be brought to an end. */
+  onTruncated(): void;
+}
+
+export class ResponseRelay {
+  /** Whether the head of the final response has been passed on. */
+  started = false;
+  /** Of the final response; 0 before it. */
+  status = 0;
+  /** Whether the client's connection is to be closed behind the answer. */
+  closes = false;
+  /** Whether the pod keeps its HTTP/1.1 connection, and for how long if it says so. */
+  upstreamKeeps = false;
+  keepAliveMs = 0;
+  readonly #downstream: Downstream;
+  readonly #user: RelayUser;
+  readonly #record: ExchangeRecord;
+  readonly #head: ResponseHead;
+  readonly #limits: HeadLimits;
+  readonly #input: GatheredBytes = new GatheredBytes();
+  readonly #body: FramedBody;
+  /** Where the head ends that was read in a glance at the bytes that come next; 0: none was. */
+  #glancedEnd = 0;
+  #interims = 0;
+  #minorVersion = 1;
+  /** Bare content goes to an HTTP/1.1 client in chunks of our making. */
+  #chunks = false;
+
+  constructor(downstream: Downstream, user: RelayUser, record: ExchangeRecord, head: ResponseHead, limits: HeadLimits) {
+    this.#downstream = downstream;
+    this.#user = user;
+    this.#record = record;
+    this.#head = head;
+    this.#limits = limits;
+    this.#body = new FramedBody(limits.maxHeadBytes);
+  }
+
+  /** Makes ready for the next answer. `minorVersion`: of the request. */
+  begin(minorVersion: number): void {
+    this.started = false;
+    this.status = 0;
+    this.#interims = 0;
+    this.#minorVersion = minorVersion;
+    this.#glancedEnd = 0;
+  }
+
+  /** Whether anything of an answer has come. */
+  get silent(): boolean {
+    return this.#input.length === 0 && this.#interims === 0 && !this.started;
+  }
+
+  /** How the body is delimited, once started. */
+  get framing(): Framing {
+    return this.#body.framing;
+  }
+
+  /** Lets go of what has come and was of no use. */
+  forget(): void {
+    if (this.#input.length > 0) this.#input.take();
+  }
+
+  // What HTTP/1.1 pods send.
+
+  take(chunk: Buffer): void {
+    if (this.started) this.#passBytes(chunk);
+    else this.#readBytes(chunk);
+  }
+
+  /**
+   * Passes an answer on that came as a whole and needs nothing added, as most do, without a buffer of its own: it is copied
+   * to where it is written from, without the lines that stay here.
+   */
+  glance(view: Buffer): boolean {
+    if (this.started || this.#input.length > 0 || !this.#downstream.framed) return false;
+    if (view.length > maxDirectBytes || this.#minorVersion === 0 || !this.#user.mayStay()) return false;
+    const end = headEnd(view, 0);
+    if (end < 0 || end > this.#limits.maxHeadBytes) return false;
+    const head = this.#head;
+    if (head.read(view.toString('latin1', 0, end - 2)) !== null) return false;
+    this.#glancedEnd = end;
+    // Interim responses, and those whose framing has to go, take the longer way.
+    if (head.status < 200 || head.status === 204 || !head.passable) return false;
+    return this.#passWhole(head, view, end);
+  }
+
+  #passWhole(head: ResponseHead, view: Buffer, end: number): boolean {
+    const framing = head.framingFor(this.#record.method);
+    const bodyBytes = framing === 'length' ? head.contentLength : 0;
+    if ((framing !== 'none' && framing !== 'length') || view.length - end !== bodyBytes) return false;
+    const length = head.copyMessage(view, outgoing);
+    const lent = this.#downstream.lend(outgoingView(length));
+    if (lent === 'refused') return false;
+    if (lent === 'kept') replaceOutgoing();
+    this.#glancedEnd = 0;
+    this.#record.firstByte();
+    this.#record.sentBytes += length;
+    this.#keep(head);
+    this.closes = false;
+    this.#body.begin('none', 0, false);
+    this.#user.onRelayOver();
+    return true;
+  }
+
+  #readBytes(chunk: Buffer): void {
+    this.#record.firstByte();
+    const bytes = this.#input.append(chunk);
+    const head = this.#head;
+    const { maxHeadBytes } = this.#limits;
+    const glancedEnd = this.#glancedEnd;
+    this.#glancedEnd = 0;
+    for (let at = 0; ; ) {
+      const isRead = at === 0 && glancedEnd > 0;
+      const end = isRead ? glancedEnd : headEnd(bytes, at);
+      if (end < 0 || end - at > maxHeadBytes) {
+        if (end >= 0 || bytes.length - at > maxHeadBytes) this.#user.onBadResponse('head-too-large');
+        else if (at > 0) this.#keepInput(bytes.subarray(at));
+        return;
+      }
+      const problem = isRead ? null : head.read(bytes.toString('latin1', at, end - 2));
+      if (problem !== null) {
+        this.#user.onBadResponse(problem);
+        return;
+      }
+      if (head.status >= 200) {
+        this.#input.take();
+        this.#startBytes(head, bytes, at, end);
+        return;
+      }
+      if (head.status === 101) {
+        this.#input.take();
+        this.#user.onSwitch(head, bytes.subarray(end));
+        return;
+      }
+      if (!this.#passInterim(head)) return;
+      at = end;
+    }
+  }
+
+  #keepInput(rest: Buffer): void {
+    this.#input.take();
+    if (rest.length > 0) this.#input.append(rest);
+  }
+
+  #startBytes(head: ResponseHead, bytes: Buffer, at: number, end: number): void {
+    if (!this.#user.mayPass(head.status)) {
+      this.#user.onBadResponse('no-switch');
+      return;
+    }
+    const downstream = this.#downstream;
+    this.#keep(head);
+    const body = this.#body;
+    const decode = head.chunked && (this.#minorVersion === 0 || !downstream.framed);
+    body.begin(head.framingFor(this.#record.method), head.contentLength, decode);
+    if (decode || head.status === 204) head.dropFraming();
+    const rest = end === bytes.length ? empty : bytes.subarray(end);
+    const content = body.take(rest);
+    if (body.problem !== null) {
+      this.#user.onBadResponse('bad-chunk');
+      return;
+    }
+    this.started = true;
+    if (!downstream.framed) {
+      this.closes = false;
+      this.#sendHead(head.render(''), content);
+    } else {
+      this.closes = !this.#user.mayStay() || decode || body.framing === 'until-close';
+      let ownLines = '';
+      if (this.closes) ownLines = 'Connection: close\r\n';
+      else if (this.#minorVersion === 0) ownLines = 'Connection: keep-alive\r\n';
+      // What needs no change leaves as it came: head and body in one write, without a copy.
+      if (ownLines === '' && head.passable && sameBytes(content, rest)) {
+        const start = at + head.compact(bytes, at);
+        const message = start === 0 ? bytes : bytes.subarray(start);
+        this.#record.sentBytes += message.length;
+        downstream.sendBody(message, false);
+      } else {
+        this.#sendHead(head.render(ownLines), content);
+      }
+    }
+    this.#passed(rest);
+  }
+
+  #passBytes(chunk: Buffer): void {
+    const content = this.#body.take(chunk);
+    if (this.#body.problem !== null) {
+      this.#user.onTruncated();
+      return;
+    }
+    const last = this.#isLast();
+    if (content.length > 0 || last) this.#sendBody(content, last);
+    this.#passed(chunk);
+  }
+
+  /** Goes on after bytes of the body have been passed on. */
+  #passed(taken: Buffer): void {
+    // More than was announced: the connection cannot be trusted with another request.
+    if (this.#body.consumed < taken.length) this.upstreamKeeps = false;
+    if (!this.#body.done) {
+      this.#user.onRelayed();
+      return;
+    }
+    if (!this.#downstream.framed && this.#body.trailers !== '') this.#downstream.sendEnd(this.#body.trailers);
+    this.#user.onRelayOver();
+  }
+
+  /** The pod has closed its connection. Whether that was the end of the answer. */
+  closed(): boolean {
+    if (!this.started || this.#body.framing !== 'until-close') return false;
+    if (!this.#downstream.framed) this.#downstream.sendEnd('');
+    this.#user.onRelayOver();
+    return true;
+  }
+
+  // What HTTP/2 pods send.
+
+  takeHead(fields: ResponseFields, last: boolean): void {
+    this.#record.firstByte();
+    const head = this.#head;
+    const translated = fields.head();
+    const problem = typeof translated === 'string' ? translated : head.read(translated.text);
+    if (problem !== null) {
+      this.#user.onBadResponse(problem);
+      return;
+    }
+    if (head.status < 200) {
+      if (head.status === 101 || last) this.#user.onBadResponse('bad-interim-response');
+      else if (this.#passInterim(head)) this.#user.onRelayed();
+      return;
+    }
+    this.#startBare(head, last);
+  }
+
+  #startBare(head: ResponseHead, last: boolean): void {
+    if (!this.#user.mayPass(head.status)) {
+      this.#user.onBadResponse('no-switch');
+      return;
+    }
+    const framing = head.framingFor(this.#record.method);
+    if (last && framing === 'length') {
+      this.#user.onBadResponse('bad-content-length');
+      return;
+    }
+    this.#keep(head);
+    this.#body.begin(framing, head.contentLength, false);
+    this.#body.done = last;
+    this.started = true;
+    this.#chunks = false;
+    let ownLines = '';
+    if (this.#downstream.framed) {
+      if (head.status === 204) head.dropFraming();
+      if (framing === 'until-close') {
+        this.#chunks = !last && this.#minorVersion === 1;
+        if (last) ownLines = 'Content-Length: 0\r\n';
+        else if (this.#chunks) ownLines = 'Transfer-Encoding: chunked\r\n';
+      }
+      this.closes = !this.#user.mayStay() || (framing === 'until-close' && !last && !this.#chunks);
+      if (this.closes) ownLines += 'Connection: close\r\n';
+      else if (this.#minorVersion === 0) ownLines += 'Connection: keep-alive\r\n';
+    }
+    this.#sendHead(head.render(ownLines), empty);
+    if (last) this.#user.onRelayOver();
+    else this.#user.onRelayed();
+  }
+
+  takeContent(content: Buffer, last: boolean): void {
+    if (!this.started || !this.#body.takeBare(content, last)) {
+      this.#user.onTruncated();
+      return;
+    }
+    const bytes = this.#chunks ? inChunk(content, last ? 'last' : 'more') : content;
+    if (bytes.length > 0 || last) this.#sendBody(bytes, last);
+    if (last) this.#user.onRelayOver();
+    else this.#user.onRelayed();
+  }
+
+  takeTrailers(lines: string): void {
+    if (!this.started || !this.#body.takeBare(empty, true)) {
+      this.#user.onTruncated();
+      return;
+    }
+    const kept = keptTrailer(lines);
+    if (!this.#downstream.framed) this.#downstream.sendEnd(kept);
+    else if (this.#chunks) this.#sendBody(chunkedEnd(kept), true);
+    this.#user.onRelayOver();
+  }
+
+  // Both.
+
+  /** Whether the exchange may go on. */
+  #passInterim(head: ResponseHead): boolean {
+    if (++this.#interims > maxInterims) {
+      this.#user.onBadResponse('too-many-interim-responses');
+      return false;
+    }
+    // RFC 9110 15.2: HTTP/1.0 knows no interim responses.
+    if (this.#minorVersion === 1) {
+      head.dropFraming();
+      const text = head.render('');
+      this.#record.sentBytes += text.length;
+      this.#downstream.sendInterim(text);
+    }
+    this.#user.onRelayed();
+    return true;
+  }
+
+  #keep(head: ResponseHead): void {
+    this.status = head.status;
+    this.upstreamKeeps = head.keepAlive;
+    this.keepAliveMs = head.keepAliveMs;
+  }
+
+  /** Whether a bare client has had all content, and no trailers are to come. */
+  #isLast(): boolean {
+    return this.#body.done && this.#body.trailers === '' && !this.#downstream.framed;
+  }
+
+  #sendHead(text: string, content: Buffer): void {
+    this.#record.sentBytes += text.length + content.length;
+    this.#downstream.sendHead(text, content, this.#isLast());
+  }
+
+  #sendBody(bytes: Buffer, last: boolean): void {
+    this.#record.sentBytes += bytes.length;
+    this.#downstream.sendBody(bytes, last);
+  }
+}
+
+function outgoingView(length: number): Buffer {
+  if (length >= outgoingViews.length) return outgoing.subarray(0, length);
+  let view = outgoingViews[length];
+  if (view === undefined) {
+    view = outgoing.subarray(0, length);
+    outgoingViews[length] = view;
+  }
+  return view;
+}
+
+/** The kernel will read the old one when it has room. */
+function replaceOutgoing(): void {
+  outgoing = Buffer.allocUnsafeSlow(maxDirectBytes);
+  outgoingViews.fill(undefined);
+}
+
+/** Whether two buffers are the same place in memory, not just alike. */
+function sameBytes(a: Buffer, b: Buffer): boolean {
+  return a === b || (a.length === b.length && a.buffer === b.buffer && a.byteOffset === b.byteOffset);
+}

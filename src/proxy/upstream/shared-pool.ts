@@ -1,0 +1,64 @@
+// The connections to Endpoints that speak HTTP/2, and which Endpoints do.
+
+import type { Deadlines } from '../deadlines.ts';
+import type { SharedUpstream, SharedUpstreamOwner } from './shared-upstream.ts';
+import type { ConnectFailure } from './upstream.ts';
+
+/** Without a stream for so long, a connection is closed. */
+const maxIdleMs = 60_000;
+const sweepMs = 5_000;
+
+export class SharedPool implements SharedUpstreamOwner {
+  readonly #shared: Map<string, SharedUpstream[]> = new Map();
+  readonly #deadlines: Pick<Deadlines, 'nowMs'>;
+  readonly #onDialled: (failure: ConnectFailure | null) => void;
+  readonly #timer: NodeJS.Timeout;
+
+  /** `onDialled`: a dial of a connection that was made to be shared has come to its end. */
+  constructor(deadlines: Pick<Deadlines, 'nowMs'>, onDialled: (failure: ConnectFailure | null) => void) {
+    this.#deadlines = deadlines;
+    this.#onDialled = onDialled;
+    this.#timer = setInterval(() => this.#sweep(), sweepMs);
+    this.#timer.unref();
+  }
+
+  /** Connections now. */
+  get size(): number {
+    let count = 0;
+    for (const shared of this.#shared.values()) count += shared.length;
+    return count;
+  }
+
+  /** A connection under this key with room for one more stream, or null. */
+  take(key: string): SharedUpstream | null {
+    return this.#shared.get(key)?.find((shared) => shared.hasRoom) ?? null;
+  }
+
+  add(shared: SharedUpstream): void {
+    const known = this.#shared.get(shared.key);
+    if (known === undefined) this.#shared.set(shared.key, [shared]);
+    else known.push(shared);
+  }
+
+  onSharedDialled(_shared: SharedUpstream, failure: ConnectFailure | null): void {
+    this.#onDialled(failure);
+  }
+
+  onSharedOver(over: SharedUpstream): void {
+    const left = this.#shared.get(over.key)?.filter((shared) => shared !== over) ?? [];
+    if (left.length === 0) this.#shared.delete(over.key);
+    else this.#shared.set(over.key, left);
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    for (const shared of [...this.#shared.values()].flat()) shared.destroy();
+  }
+
+  #sweep(): void {
+    const idleSinceMs = this.#deadlines.nowMs - maxIdleMs;
+    for (const shared of [...this.#shared.values()].flat()) {
+      if (shared.streams === 0 && shared.open && shared.idleSinceMs < idleSinceMs) shared.close();
+    }
+  }
+}
