@@ -45,6 +45,8 @@ export type ExpectedPath = {
   /** The name of the authority that checks the pods, empty for none; null where TLS ends at the router. */
   readonly authority: string | null;
   readonly forwarded: string;
+  /** No Route of this world demands client certificates. */
+  readonly clientAuth: null;
 };
 
 export type ExpectedHost = {
@@ -423,6 +425,7 @@ function hostOf(served: readonly Served[]): ExpectedHost {
       backends: backendsOf(route).map(({ backend, weight }) => ({ backend, weight })),
       authority,
       forwarded: route.forwarded,
+      clientAuth: null,
     };
   });
   const has = (...terminations: string[]): boolean =>
