@@ -122,12 +122,13 @@ export class Supervisor {
   readonly #log: Log;
   readonly #metrics: Metrics = new Metrics();
   readonly #retired: MergedMetrics = new MergedMetrics();
-  readonly #ticketKeys: string = randomBytes(48).toString('base64');
+  #ticketKeys: string = newTicketKeys();
   readonly #runDirectory: string;
   readonly #controller: Child = newChild('controller', null);
   readonly #workers: readonly Child[];
   readonly #reports: Map<number, () => void> = new Map();
   readonly #watch: NodeJS.Timeout;
+  readonly #rotation: NodeJS.Timeout;
   readonly #onFailed: (reason: string) => void;
   #onReady: (() => void) | null;
   #epoch = 0;
@@ -159,6 +160,7 @@ export class Supervisor {
       'running',
     );
     this.#watch = setInterval(() => this.#killSilent(), heartbeatMs);
+    this.#rotation = setInterval(() => this.#rotateTicketKeys(), config.ticketRotationMs);
   }
 
   /** Counts a log line of this process that could not be written. */
@@ -219,6 +221,7 @@ export class Supervisor {
 
   #cleanUp(): void {
     clearInterval(this.#watch);
+    clearInterval(this.#rotation);
     rmSync(this.#runDirectory, { recursive: true, force: true });
   }
 
@@ -363,6 +366,14 @@ export class Supervisor {
     });
   }
 
+  /** Who gets hold of a key reads what was recorded under it: the fewer connections the better (RFC 5077 5.5). */
+  #rotateTicketKeys(): void {
+    this.#ticketKeys = newTicketKeys();
+    const ticketKeys = this.#ticketKeys;
+    for (const worker of this.#workers) this.#order(worker, { kind: 'ticket-keys', ticketKeys });
+    this.#log.info({}, 'ticket keys rotated');
+  }
+
   #tellProcesses(): void {
     if (this.#controller.process === null) return;
     const workers: ProcessState['workers'][number][] = [];
@@ -383,6 +394,11 @@ export class Supervisor {
     // A child that is just dying does not hear; its exit is handled where exits are.
     if (child.process?.connected === true) child.process.send(order, () => {});
   }
+}
+
+/** Base64 of 48 bytes, as OpenSSL wants them: name, HMAC key, AES key. */
+function newTicketKeys(): string {
+  return randomBytes(48).toString('base64');
 }
 
 function newChild(name: string, worker: number | null): Child {

@@ -2,10 +2,10 @@
 // of every other candidate.
 
 import { formatRevision } from '../table/delta.ts';
-import type { PathRule, Scheme } from '../table/entries.ts';
+import type { ClientAuth, PathRule, Scheme } from '../table/entries.ts';
 import { parseHost, wildcardOf } from '../table/host.ts';
 import { pathCovers } from '../table/path.ts';
-import { type HttpMatch, type RouteTable, serves } from '../table/route-table.ts';
+import { type HttpMatch, type RouteTable, serves, type TlsMatch } from '../table/route-table.ts';
 
 export type ExplainQuery = {
   readonly url: string;
@@ -41,6 +41,8 @@ export type Explanation = {
     readonly treatment: 'plain' | 'terminate' | 'passthrough' | 'unknown';
     readonly certificate: string | null;
     readonly route: string | null;
+    /** What the handshake asks of the client. */
+    readonly clientAuth: ClientAuth | null;
   };
   readonly match: HttpMatch['kind'] | 'passthrough';
   readonly route: string | null;
@@ -51,6 +53,8 @@ export type Explanation = {
     readonly insecurePolicy: string;
     readonly podVerification: string | null;
     readonly forwardedHeaders: string;
+    /** What is demanded of the client, by the Route or by the router. */
+    readonly clientAuth: ClientAuth | null;
   } | null;
   readonly services: readonly ExplainedService[];
   readonly answer: string;
@@ -81,10 +85,10 @@ export function explain(
     const services = servicesOf(table, rule);
     return {
       ...base,
-      tls: { treatment: 'passthrough', certificate: null, route: rule.route },
+      tls: { treatment: 'passthrough', certificate: null, route: rule.route, clientAuth: null },
       match: 'passthrough',
       route: rule.route,
-      rule: describeRule(rule, sni ?? name),
+      rule: describeRule(rule, sni ?? name, null),
       services,
       answer: table.hasEndpoint(rule)
         ? 'the bytes go to a pod untouched: the pod answers'
@@ -94,17 +98,24 @@ export function explain(
   }
   const match = table.matchHttp(host, path, scheme);
   const rule = match.kind === 'unknown' ? null : match.rule;
+  const demanded = rule === null ? null : (rule.clientAuth ?? (scheme === 'https' ? table.clientAuth : null));
+  const refusal = match.kind === 'redirect' ? null : clientRefusalOf(demanded, tlsMatch);
   return {
     ...base,
     tls:
       tlsMatch === null
-        ? { treatment: 'plain', certificate: null, route: null }
-        : { treatment: tlsMatch.kind, certificate: tlsMatch.certificate, route: null },
+        ? { treatment: 'plain', certificate: null, route: null, clientAuth: null }
+        : {
+            treatment: tlsMatch.kind,
+            certificate: tlsMatch.certificate,
+            route: null,
+            clientAuth: tlsMatch.clientAuth,
+          },
     match: match.kind,
     route: rule?.route ?? null,
-    rule: rule === null ? null : describeRule(rule, hostOfRule(table, rule, name)),
+    rule: rule === null ? null : describeRule(rule, hostOfRule(table, rule, name), demanded),
     services: rule === null ? [] : servicesOf(table, rule),
-    answer: answerOf(match, publicHttpsPort === 443 ? name : `${name}:${publicHttpsPort}`, path),
+    answer: answerOf(match, publicHttpsPort === 443 ? name : `${name}:${publicHttpsPort}`, path, refusal),
     candidates: candidatesOf(table, name, path, scheme, match),
   };
 }
@@ -124,7 +135,22 @@ function rawPath(text: string, url: URL): string {
   return end < 0 ? text.slice(slash) : end === 0 ? url.pathname : text.slice(slash, slash + end);
 }
 
-function describeRule(rule: PathRule, host: string): Explanation['rule'] {
+/** What stands between a client without a certificate and the pods; null for nothing. */
+function clientRefusalOf(demanded: ClientAuth | null, tlsMatch: TlsMatch | null): string | null {
+  if (demanded === null) return null;
+  const isRequired = demanded.demand === 'required';
+  if (tlsMatch === null) return isRequired ? '403 (no-client-certificate): not over plain HTTP' : null;
+  const asked = tlsMatch.kind === 'passthrough' ? null : tlsMatch.clientAuth;
+  if (asked?.authority !== demanded.authority) {
+    return '421 (other-client-policy): the handshake for this name does not ask for the certificate that the Route demands';
+  }
+  if (!isRequired) return null;
+  return asked.demand === 'required'
+    ? 'with a client certificate what the pod answers; without one the handshake fails'
+    : 'with a client certificate what the pod answers; without one 403 (no-client-certificate)';
+}
+
+function describeRule(rule: PathRule, host: string, clientAuth: ClientAuth | null): Explanation['rule'] {
   const { termination, insecurePolicy, upstreamTls, forwarded } = rule;
   const podVerification = upstreamTls === null ? null : upstreamTls.verify;
   return {
@@ -134,6 +160,7 @@ function describeRule(rule: PathRule, host: string): Explanation['rule'] {
     insecurePolicy,
     podVerification,
     forwardedHeaders: forwarded,
+    clientAuth,
   };
 }
 
@@ -160,7 +187,8 @@ function servicesOf(table: RouteTable, rule: PathRule): ExplainedService[] {
   });
 }
 
-function answerOf(match: HttpMatch, authority: string, path: string): string {
+function answerOf(match: HttpMatch, authority: string, path: string, refusal: string | null): string {
+  if (refusal !== null) return refusal;
   switch (match.kind) {
     case 'forward':
       return 'what the pod answers';

@@ -81,6 +81,10 @@ function describe(answer: Explanation): string {
     lines.push(
       `rule       host ${rule.host}, path ${rule.path}, termination ${rule.termination}, insecure ${rule.insecurePolicy}`,
     );
+    if (rule.clientAuth !== null) {
+      const { demand, authority } = rule.clientAuth;
+      lines.push(`clients    certificate ${demand}, authority ${authority.slice(0, 16)}`);
+    }
     if (rule.podVerification !== null) lines.push(`pods       verified by: ${rule.podVerification}`);
   }
   for (const { service, weight, share, endpoints } of answer.services) {

@@ -3,6 +3,7 @@
 import { helpText } from '../config/describe.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
+import { tlsProblems } from '../proxy/tls-settings.ts';
 import { BindError, type BoundPorts, BoundSockets, Supervisor } from '../supervisor.ts';
 import { createLog } from '../telemetry/log.ts';
 import { makeDefaultCertificate } from './make-certificate.ts';
@@ -16,7 +17,7 @@ export async function serve(args: readonly string[]): Promise<number> {
     process.stdout.write(helpText());
     return 0;
   }
-  const loaded = loadConfig(args, process.env);
+  const loaded = loadConfig(args, process.env, [tlsProblems]);
   if (loaded.kind === 'problems') {
     for (const problem of loaded.problems) process.stderr.write(`headgate serve: ${problem}\n`);
     process.stderr.write('See `headgate serve --help` for all settings.\n');

@@ -86,6 +86,8 @@ const placeholders: Readonly<Record<ValueKind['kind'], string>> = {
   delay: '<time>',
   seconds: '<time>',
   choice: '<word>',
+  'tls-version': '<version>',
+  pattern: '<pattern>',
   text: '<text>',
   domain: '<domain>',
   domains: '<domains>',

@@ -8,14 +8,23 @@ export type LoadResult =
   | { readonly kind: 'config'; readonly config: Config }
   | { readonly kind: 'problems'; readonly problems: readonly string[] };
 
+/** A further look at values that are each right: what it finds wrong, by setting. Values that have a problem are undefined. */
+export type SettingCheck = (
+  values: Partial<SettingValues>,
+) => readonly { readonly key: SettingKey; readonly because: string }[];
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
  * The Config that flags and environment stand for: a flag goes before the environment, which goes before the default. A flag
  * given twice counts as given last; an empty environment value counts as not set. Files and folders that the settings name
- * are looked for, not read.
+ * are looked for, not read. `checks`: what only libraries can tell that this room does not know.
  */
-export function loadConfig(args: readonly string[], env: Environment): LoadResult {
+export function loadConfig(
+  args: readonly string[],
+  env: Environment,
+  checks: readonly SettingCheck[] = [],
+): LoadResult {
   const problems: string[] = [];
   const typed = flagTexts(args, problems);
   const found: Partial<Record<SettingKey, Value>> = {};
@@ -39,6 +48,7 @@ export function loadConfig(args: readonly string[], env: Environment): LoadResul
   const index = shardIndex(values, env);
   problems.push(...contradictions(values, names), ...shardProblems(values, names, index));
   problems.push(...clusterProblems(values, names, env), ...pathProblems(values, names));
+  for (const { key, because } of checks.flatMap((check) => check(values))) problems.push(`${names[key]}: ${because}`);
   return problems.length > 0 ? { kind: 'problems', problems } : { kind: 'config', config: configOf(values, index) };
 }
 
@@ -130,6 +140,9 @@ function contradictions(values: Partial<SettingValues>, names: Readonly<Record<S
     problems.push(
       `${names.bufferBytes} less ${names.maxRewriteBytes}: ${bufferBytes} - ${maxRewriteBytes} leaves less than ${minHeadBytes} bytes for a head`,
     );
+  }
+  if (values.clientCertificates !== undefined && values.clientCertificates !== 'none' && values.clientCaPath === '') {
+    problems.push(`${names.clientCaPath}: is required with ${names.clientCertificates} ${values.clientCertificates}`);
   }
   return problems;
 }

@@ -18,6 +18,8 @@ export type ValueKind =
   | { readonly kind: 'delay' }
   | { readonly kind: 'seconds' }
   | { readonly kind: 'choice'; readonly options: readonly string[] }
+  | { readonly kind: 'tls-version' }
+  | { readonly kind: 'pattern' }
   | { readonly kind: 'text' }
   | { readonly kind: 'domain' }
   | { readonly kind: 'domains' }
@@ -42,15 +44,22 @@ export type ValueOf<K extends ValueKind> = K extends { kind: 'switch' }
     ? number
     : K extends { kind: 'choice'; options: readonly (infer Option)[] }
       ? Option
-      : K extends { kind: 'domains' | 'networks' }
-        ? readonly string[]
-        : K extends { kind: 'label-selector' }
-          ? readonly LabelRequirement[]
-          : K extends { kind: 'project-selector' }
-            ? readonly LabelRequirement[] | null
-            : K extends { kind: 'field-selector' }
-              ? readonly FieldRequirement[]
-              : string;
+      : K extends { kind: 'tls-version' }
+        ? TlsVersion | ''
+        : K extends { kind: 'domains' | 'networks' }
+          ? readonly string[]
+          : K extends { kind: 'label-selector' }
+            ? readonly LabelRequirement[]
+            : K extends { kind: 'project-selector' }
+              ? readonly LabelRequirement[] | null
+              : K extends { kind: 'field-selector' }
+                ? readonly FieldRequirement[]
+                : string;
+
+/** As OpenSSL names the versions of TLS. */
+export type TlsVersion = (typeof tlsVersions)[number];
+
+const tlsVersions = ['TLSv1.0', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'] as const;
 
 /** Any value that a setting can have. */
 export type Value = ValueOf<ValueKind> | string;
@@ -95,6 +104,12 @@ export function readValue(kind: ValueKind, text: string, manner: Manner): Readin
       return kind.options.includes(text)
         ? { kind: 'value', value: text }
         : refused(text, `one of ${kind.options.join(', ')}`);
+    case 'tls-version':
+      return text === '' || tlsVersions.some((version) => version === text)
+        ? { kind: 'value', value: text }
+        : refused(text, `one of ${tlsVersions.join(', ')}`);
+    case 'pattern':
+      return valueOr(isPattern(text) ? text : undefined, text, 'a regular expression');
     case 'domain':
       return valueOr(text === '' ? text : parseHost(text), text, 'a domain name');
     case 'domains':
@@ -182,6 +197,15 @@ export function secondsMs(text: string): number | undefined {
 export function quoted(text: string): string {
   const presentable = text.length <= 120 && !text.includes('-----') && !text.includes('\n');
   return presentable ? JSON.stringify(text) : `(a text of ${text.length} characters)`;
+}
+
+function isPattern(text: string): boolean {
+  try {
+    new RegExp(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 const digits = /^\d+$/;

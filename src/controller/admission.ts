@@ -4,6 +4,7 @@
 import type { RouteManifest, SecretFault, SecretManifest } from '../source/manifests.ts';
 import type {
   Certificate,
+  ClientAuth,
   ForwardedPolicy,
   InsecurePolicy,
   ProxyProtocol,
@@ -13,6 +14,8 @@ import type {
 import { routeKey } from '../table/entries.ts';
 import { parseHost, wildcardOf } from '../table/host.ts';
 import { type CheckedTls, checkTls } from './certificates.ts';
+import { clientAuthority } from './client-authority.ts';
+import { clientCaAnnotation, clientSecretKeyOf } from './cluster-state.ts';
 import type { Claim, Decision } from './host-claims.ts';
 import { isInDomains } from './host-naming.ts';
 import { rejected, type Verdict } from './verdict.ts';
@@ -132,16 +135,25 @@ export type RouteTreatment =
       readonly serving: Certificate | null;
       readonly upstreamTls: UpstreamTls | null;
       readonly destination: Certificate | null;
+      readonly clientAuth: ClientAuth | null;
+      /** What `clientAuth` names. */
+      readonly clientAuthority: Certificate | null;
       readonly warnings: readonly string[];
     }
   | { readonly kind: 'refused'; readonly verdict: Verdict };
 
-/** Checks the TLS part of a Route (Route semantics 2.3, 5.15, 7.1). `secret`: what `externalCertificate` names. */
+type Secret = SecretManifest | SecretFault | undefined;
+
+/**
+ * Checks the TLS part of a Route (Route semantics 2.3, 5.15, 7.1). `secret`: what `externalCertificate` names;
+ * `clientSecret`: what `headgate.io/client-ca-secret` names.
+ */
 export function treatmentOf(
   route: RouteManifest,
-  secret: SecretManifest | SecretFault | undefined,
+  secret: Secret,
   defaultAuthority: Certificate | null,
   settings: AdmissionSettings,
+  clientSecret?: Secret,
 ): RouteTreatment {
   const forwarded = forwardedPolicy(route);
   const warnings: string[] = [];
@@ -157,7 +169,9 @@ export function treatmentOf(
       serving: null,
       upstreamTls: null,
       destination: null,
-      warnings,
+      clientAuth: null,
+      clientAuthority: null,
+      warnings: [...warnings, ...idleAnnotations(route, 'without TLS')],
     };
   }
   let certificate = tls.certificate;
@@ -180,6 +194,9 @@ export function treatmentOf(
     }
     warnings.push(`the default certificate is served, as extended validation is off: ${message}`);
   }
+  const clients = clientDemand(route, clientSecret, settings);
+  if ('verdict' in clients) return { kind: 'refused', verdict: clients.verdict };
+  warnings.push(...clients.warnings);
   const termination = tls.termination as Termination;
   const insecurePolicy = tls.insecurePolicy === '' ? 'None' : (tls.insecurePolicy as InsecurePolicy);
   const towardsPods = termination === 'reencrypt' ? podVerification(checked, defaultAuthority, settings) : null;
@@ -193,6 +210,8 @@ export function treatmentOf(
     serving: checked.serving,
     upstreamTls: towardsPods === null ? null : towardsPods.upstreamTls,
     destination: towardsPods === null ? null : towardsPods.destination,
+    clientAuth: clients.clientAuth,
+    clientAuthority: clients.authority,
     warnings: [...warnings, ...(towardsPods === null ? [] : towardsPods.warnings)],
   };
 }
@@ -229,17 +248,81 @@ function podVerification(
   };
 }
 
+type ClientDemand =
+  | {
+      readonly clientAuth: ClientAuth | null;
+      readonly authority: Certificate | null;
+      readonly warnings: readonly string[];
+    }
+  | { readonly verdict: Verdict };
+
+const clientAuthAnnotation = 'headgate.io/client-auth';
+
+/** What a Route's annotations demand of clients. Whatever is wrong with them, the Route is never served with less than was meant. */
+function clientDemand(route: RouteManifest, secret: Secret, settings: AdmissionSettings): ClientDemand {
+  if (route.tls?.termination === 'passthrough') {
+    return { clientAuth: null, authority: null, warnings: idleAnnotations(route, 'of passthrough') };
+  }
+  const name = route.annotations[clientCaAnnotation];
+  const word = route.annotations[clientAuthAnnotation];
+  if (name === undefined) {
+    if (word === undefined) return { clientAuth: null, authority: null, warnings: [] };
+    if (word === 'optional') {
+      return { clientAuth: null, authority: null, warnings: [`${clientAuthAnnotation} needs ${clientCaAnnotation}`] };
+    }
+    const because = `Required value: ${clientAuthAnnotation} demands client certificates`;
+    return { verdict: rejected('ExtendedValidationFailed', `${annotation(clientCaAnnotation)}: ${because}`) };
+  }
+  const field = annotation(clientCaAnnotation);
+  if (clientSecretKeyOf(route) === null) {
+    const message = `${field}: Invalid value: ${JSON.stringify(name.slice(0, 64))}: not the name of a secret`;
+    return { verdict: rejected('ExtendedValidationFailed', message) };
+  }
+  if (!settings.externalCertificates) {
+    const message = `${field}: Forbidden: this router reads no secrets that routes name`;
+    return { verdict: rejected('ExternalCertificateValidationFailed', message) };
+  }
+  if (secret?.kind !== 'Secret') return { verdict: secretVerdict(field, faultErrors(name, secret)) };
+  const ca = secret.data['ca.crt'] ?? '';
+  const made = clientAuthority(ca, secret.data['ca.crl'] ?? '');
+  if (made.kind === 'invalid') {
+    const key = made.field === 'ca' ? 'ca.crt' : 'ca.crl';
+    const problem = ca === '' ? 'secret has no ca.crt' : `failed to parse ${key}: ${made.problem}`;
+    const message = `${field}: Invalid value: ${JSON.stringify(name)}: ${problem}`;
+    return { verdict: rejected('ExternalCertificateValidationFailed', message) };
+  }
+  const isKnown = word === undefined || word === 'required' || word === 'optional';
+  const warnings = isKnown ? [] : [`${clientAuthAnnotation} is neither required nor optional: required is in force`];
+  const clientAuth = { demand: word === 'optional' ? word : 'required', authority: made.authority.id } as const;
+  return { clientAuth, authority: made.authority, warnings };
+}
+
+function annotation(name: string): string {
+  return `metadata.annotations[${name}]`;
+}
+
+/** Annotations that do nothing on a Route of this sort. */
+function idleAnnotations(route: RouteManifest, sort: string): string[] {
+  return [clientCaAnnotation, clientAuthAnnotation]
+    .filter((name) => route.annotations[name] !== undefined)
+    .map((name) => `${name} does nothing on a Route ${sort}`);
+}
+
 type ExternalPair = { readonly certificate: string; readonly key: string } | { readonly verdict: Verdict };
 
 /** The certificate and key in the Secret that `externalCertificate` names (Route semantics 7.1). */
 function externalPair(name: string, secret: SecretManifest | SecretFault | undefined): ExternalPair {
   const errors = secret?.kind === 'Secret' ? typeErrors(name, secret) : faultErrors(name, secret);
   if (errors.length > 0 || secret?.kind !== 'Secret') {
-    const lines = errors.map((error) => `spec.tls.externalCertificate: ${error}`);
-    const message = lines.length === 1 ? (lines[0] ?? '') : `[${lines.join(', ')}]`;
-    return { verdict: rejected('ExternalCertificateValidationFailed', message) };
+    return { verdict: secretVerdict('spec.tls.externalCertificate', errors) };
   }
   return { certificate: secret.data['tls.crt'] ?? '', key: secret.data['tls.key'] ?? '' };
+}
+
+function secretVerdict(field: string, errors: readonly string[]): Verdict {
+  const lines = errors.map((error) => `${field}: ${error}`);
+  const message = lines.length === 1 ? (lines[0] ?? '') : `[${lines.join(', ')}]`;
+  return rejected('ExternalCertificateValidationFailed', message);
 }
 
 function typeErrors(name: string, { type }: SecretManifest): string[] {

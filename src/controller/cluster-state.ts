@@ -77,16 +77,18 @@ export class ClusterState {
     return key === null ? undefined : this.#secrets.get(key);
   }
 
+  /** The same for the Secret with the CA for client certificates. */
+  clientSecretOf(route: RouteManifest): SecretManifest | SecretFault | undefined {
+    const key = clientSecretKeyOf(route);
+    return key === null ? undefined : this.#secrets.get(key);
+  }
+
   #putRoute(key: RouteKey, route: RouteManifest | undefined): Concern[] {
     const before = this.routes.get(key);
     replace(this.#statuses, key, route?.status);
     if (before !== undefined && route !== undefined && isSameButStatus(before, route)) return [];
-    const oldSecret = before === undefined ? null : secretKeyOf(before);
-    const newSecret = route === undefined ? null : secretKeyOf(route);
-    if (oldSecret !== newSecret) {
-      if (oldSecret !== null) removeFrom(this.#routesBySecret, oldSecret, key);
-      if (newSecret !== null) addTo(this.#routesBySecret, newSecret, key);
-    }
+    if (before !== undefined) for (const secret of secretKeysOf(before)) removeFrom(this.#routesBySecret, secret, key);
+    if (route !== undefined) for (const secret of secretKeysOf(route)) addTo(this.#routesBySecret, secret, key);
     replace(this.routes, key, route);
     return [{ kind: 'route', route: key }];
   }
@@ -117,7 +119,30 @@ export function isSameButStatus(a: RouteManifest, b: RouteManifest): boolean {
   return isDeepStrictEqual({ ...a, status: null }, { ...b, status: null });
 }
 
-/** The Secret that a Route names; null where it names none. */
+/** The annotation of a Route that names the Secret with the CA for client certificates. */
+export const clientCaAnnotation = 'headgate.io/client-ca-secret';
+
+/** The Secrets that a Route names, each once. */
+export function secretKeysOf(route: RouteManifest): ReadonlySet<ObjectKey> {
+  const keys = new Set<ObjectKey>();
+  for (const key of [secretKeyOf(route), clientSecretKeyOf(route)]) if (key !== null) keys.add(key);
+  return keys;
+}
+
+/**
+ * The Secret with the CA for client certificates; null where the Route names none, or by no name that a Secret can have, or
+ * where TLS does not end at the router.
+ */
+export function clientSecretKeyOf(route: RouteManifest): ObjectKey | null {
+  if (route.tls === null || route.tls.termination === 'passthrough') return null;
+  const name = route.annotations[clientCaAnnotation] ?? '';
+  return secretNamePattern.test(name) && name.length <= 253 ? `${route.namespace}/${name}` : null;
+}
+
+/** What goes into requests to the API server is a name and nothing else. */
+const secretNamePattern = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/;
+
+/** The Secret of a Route's certificate; null where it names none. */
 export function secretKeyOf(route: RouteManifest): ObjectKey | null {
   const name = route.tls?.externalCertificate ?? '';
   return name === '' ? null : `${route.namespace}/${name}`;

@@ -4,6 +4,7 @@ import type { RouteManifest, WeightedService } from '../source/manifests.ts';
 import {
   backendId,
   type CertificateId,
+  type ClientAuth,
   type ForwardedPolicy,
   type HostRule,
   type PathRule,
@@ -22,7 +23,13 @@ export type ServedRoute = { readonly route: RouteManifest; readonly treatment: R
 export function compileHost(host: Host, served: readonly ServedRoute[], forwarded: ForwardedPolicy): HostRule | null {
   if (served.length === 0) return null;
   const paths = served.map((each) => pathRuleOf(each, forwarded));
-  return { host, tls: treatmentOfHost(paths), certificate: certificateOf(served), paths: paths.sort(compareRules) };
+  return {
+    host,
+    tls: treatmentOfHost(paths),
+    certificate: certificateOf(served),
+    clientAuth: clientAuthOf(served),
+    paths: paths.sort(compareRules),
+  };
 }
 
 function pathRuleOf({ route, treatment }: ServedRoute, forwarded: ForwardedPolicy): PathRule {
@@ -38,6 +45,7 @@ function pathRuleOf({ route, treatment }: ServedRoute, forwarded: ForwardedPolic
     upstreamTls: treatment.upstreamTls,
     forwarded: treatment.forwarded ?? forwarded,
     proxyProtocol: treatment.proxyProtocol,
+    clientAuth: treatment.clientAuth,
   };
 }
 
@@ -75,14 +83,61 @@ function treatmentOfHost(paths: readonly PathRule[]): TlsTreatment {
   return paths.some((rule) => rule.termination !== 'none') ? 'terminate' : 'none';
 }
 
+/**
+ * What a handshake for a Host asks of the client: what all its Routes demand, where they agree. Where they do not, it asks in
+ * the name of one authority, and each request is held against the demand of its own Route.
+ */
+function clientAuthOf(served: readonly ServedRoute[]): ClientAuth | null {
+  const asked = askedAuthority(served);
+  if (asked === null) return null;
+  const agreed = served.every(({ treatment }) => {
+    const { clientAuth } = treatment;
+    return (
+      !isTerminated(treatment) || (clientAuth?.authority === asked.authority && clientAuth.demand === asked.demand)
+    );
+  });
+  return agreed ? asked : { demand: 'optional', authority: asked.authority };
+}
+
+function isTerminated({ termination }: ServedRoute['treatment']): boolean {
+  return termination === 'edge' || termination === 'reencrypt';
+}
+
+/** Of several authorities on one Host, clients are asked for that of the larger namespace:name, as with certificates. */
+function askedAuthority(served: readonly ServedRoute[]): ClientAuth | null {
+  return chosenOf(served, ({ treatment }) => treatment.clientAuth !== null)?.treatment.clientAuth ?? null;
+}
+
+/**
+ * Whether the client certificates of a Route can never be asked for, as the handshake for its Host asks in the name of another
+ * Route's authority: all its requests are answered with 421 then. `routerWide`: what the router
+ * asks of every client.
+ */
+export function isOutvoted(
+  { treatment }: ServedRoute,
+  served: readonly ServedRoute[],
+  routerWide: 'none' | 'optional' | 'required',
+): boolean {
+  const asked = askedAuthority(served);
+  if (asked === null || !isTerminated(treatment)) return false;
+  if (treatment.clientAuth === null) return routerWide !== 'none';
+  return treatment.clientAuth.authority !== asked.authority;
+}
+
 /** Of several certificates on one Host, that of the larger namespace:name is served (Route semantics 5.15). */
 function certificateOf(served: readonly ServedRoute[]): CertificateId | null {
+  return chosenOf(served, ({ treatment }) => treatment.serving !== null)?.treatment.serving?.id ?? null;
+}
+
+/** Of the Routes that have something, that of the larger namespace:name. */
+function chosenOf(served: readonly ServedRoute[], has: (each: ServedRoute) => boolean): ServedRoute | undefined {
   let chosen: ServedRoute | undefined;
   for (const each of served) {
-    if (each.treatment.serving === null) continue;
+    if (!has(each)) continue;
     const key = routeKey(each.route.namespace, each.route.name);
-    if (chosen === undefined || compareKeys(key, routeKey(chosen.route.namespace, chosen.route.name)) > 0)
+    if (chosen === undefined || compareKeys(key, routeKey(chosen.route.namespace, chosen.route.name)) > 0) {
       chosen = each;
+    }
   }
-  return chosen?.treatment.serving?.id ?? null;
+  return chosen;
 }

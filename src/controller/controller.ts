@@ -13,6 +13,7 @@ import type { RouteTable } from '../table/route-table.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { authorityFromPem } from './certificates.ts';
+import { ClientAuthorityFiles } from './client-authority-files.ts';
 import { ClusterState, keyOfRoute } from './cluster-state.ts';
 import { DefaultCertificate } from './default-certificate.ts';
 import { Feed } from './feed.ts';
@@ -40,6 +41,7 @@ export class Controller {
   readonly #publisher: Publisher;
   readonly #feed: Feed;
   readonly #defaultCertificate: DefaultCertificate;
+  readonly #clientAuthority: ClientAuthorityFiles;
   readonly #metrics: Metrics;
   readonly #config: Config;
   readonly #onStuck: (worker: number) => void;
@@ -80,6 +82,10 @@ export class Controller {
       this.#reconciler.setDefaultCertificate(certificate);
       this.#schedule();
     });
+    this.#clientAuthority = new ClientAuthorityFiles(config, log, metrics, (authority) => {
+      this.#reconciler.setClientAuthority(authority);
+      this.#schedule();
+    });
     this.#observe();
   }
 
@@ -87,6 +93,7 @@ export class Controller {
   async start(channelPath: string): Promise<void> {
     await this.#publisher.listen(channelPath);
     await this.#defaultCertificate.start();
+    await this.#clientAuthority.start();
     await this.#feed.start();
     const { routeApi } = this.#feed;
     if (routeApi !== null && this.#config.updateStatus) this.#status = this.#statusWriter(routeApi);
@@ -107,6 +114,7 @@ export class Controller {
     clearInterval(this.#ackTimer);
     this.endStatus();
     this.#defaultCertificate.close();
+    this.#clientAuthority.close();
     await this.#feed.close();
     this.#publisher.close();
   }

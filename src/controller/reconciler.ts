@@ -9,6 +9,7 @@ import type {
   BackendId,
   Certificate,
   CertificateId,
+  ClientAuth,
   ForwardedPolicy,
   HostRule,
   RouteKey,
@@ -18,9 +19,12 @@ import { RouteTable } from '../table/route-table.ts';
 import { type AdmissionSettings, claimMessage, claimOf, type RouteTreatment, treatmentOf } from './admission.ts';
 import { type ClusterState, keyOfRoute, type ObjectKey } from './cluster-state.ts';
 import { type BackendSubject, compileBackend } from './compile-backend.ts';
-import { backendSubjectsOf, compileHost, type ServedRoute } from './compile-host.ts';
+import { backendSubjectsOf, compileHost, isOutvoted, type ServedRoute } from './compile-host.ts';
 import { type Claim, type Decision, HostClaims } from './host-claims.ts';
 import { rejected, sameVerdict, type Verdict } from './verdict.ts';
+
+const outvotedWarning =
+  'requests are answered with 421: clients of this host are asked for certificates of another authority, that of another Route';
 
 /** Time that compiling may take of one turn of the event loop. */
 const sliceMs = 8;
@@ -29,6 +33,7 @@ export type ReconcilerSettings = AdmissionSettings & {
   readonly disableNamespaceOwnershipCheck: boolean;
   readonly allowLoopbackEndpoints: boolean;
   readonly forwardedHeaders: ForwardedPolicy;
+  readonly clientCertificates: 'none' | 'optional' | 'required';
 };
 
 /** A Verdict as it is kept: what it is, since which Revision, and on which Route in which generation. */
@@ -63,11 +68,16 @@ export class Reconciler {
   readonly #backendsByService: Map<ObjectKey, Set<BackendId>> = new Map();
   #defaultCertificate: Certificate | null = null;
   #defaultAuthority: Certificate | null = null;
+  #clientAuthority: Certificate | null = null;
   readonly #pendingVerdicts: Map<RouteKey, VerdictChange> = new Map();
-  /** What each version of a Route came to, with the Secret that it was judged by. */
+  /** What each version of a Route came to, with the Secrets that it was judged by. */
   readonly #treatments: WeakMap<
     RouteManifest,
-    { secret: SecretManifest | SecretFault | undefined; treatment: RouteTreatment }
+    {
+      secret: SecretManifest | SecretFault | undefined;
+      clientSecret: SecretManifest | SecretFault | undefined;
+      treatment: RouteTreatment;
+    }
   > = new WeakMap();
   #counter = 0;
 
@@ -95,6 +105,12 @@ export class Reconciler {
   /** The authority for pods of re-encrypt Routes without one. Set before the first object. */
   setDefaultAuthority(authority: Certificate | null): void {
     this.#defaultAuthority = authority;
+  }
+
+  /** By whom the certificates of all clients must be issued, where the router asks for them. */
+  setClientAuthority(authority: Certificate): void {
+    this.#clientAuthority = authority;
+    this.#dirtyHosts.add(ANY_HOST);
   }
 
   get dirty(): boolean {
@@ -168,7 +184,8 @@ export class Reconciler {
 
   #reconcileHost(host: Host, changes: Changes): void {
     if (host === ANY_HOST) {
-      this.#replaceHost(host, this.#defaultRule(), this.#defaultCertificate, changes);
+      const known = [this.#defaultCertificate, this.#clientAuthority].filter((one) => one !== null);
+      this.#replaceHost(host, this.#defaultRule(), known, changes);
       return;
     }
     const served: ServedRoute[] = [];
@@ -188,17 +205,29 @@ export class Reconciler {
         this.#judge(route, treatment.verdict);
         continue;
       }
-      this.#judge(route, { kind: 'admitted', warnings: treatment.warnings });
       served.push({ route, treatment });
+    }
+    for (const each of served) {
+      const { warnings } = each.treatment;
+      const outvoted = isOutvoted(each, served, this.#settings.clientCertificates);
+      this.#judge(each.route, { kind: 'admitted', warnings: outvoted ? [...warnings, outvotedWarning] : warnings });
     }
     if (decisions.length > 0) this.#seenOn.set(host, new Set(decisions.map(({ claim }) => claim.route)));
     const rule = compileHost(host, served, this.#settings.forwardedHeaders);
-    this.#replaceHost(host, rule, null, changes, served);
+    this.#replaceHost(host, rule, [], changes, served);
   }
 
   #defaultRule(): HostRule | null {
     if (this.#defaultCertificate === null) return null;
-    return { host: ANY_HOST, tls: 'none', certificate: this.#defaultCertificate.id, paths: [] };
+    const clientAuth = this.#routerWideClientAuth();
+    // Without the rule nobody is served over TLS: better than everybody.
+    if (clientAuth === null && this.#settings.clientCertificates !== 'none') return null;
+    return { host: ANY_HOST, tls: 'none', certificate: this.#defaultCertificate.id, clientAuth, paths: [] };
+  }
+
+  #routerWideClientAuth(): ClientAuth | null {
+    const demand = this.#settings.clientCertificates;
+    return demand === 'none' || this.#clientAuthority === null ? null : { demand, authority: this.#clientAuthority.id };
   }
 
   #messageFor(decision: Decision, owner: Claim): string {
@@ -226,9 +255,10 @@ export class Reconciler {
   #treatmentOf(route: RouteManifest): RouteTreatment {
     const secret = this.#state.secretOf(route);
     const known = this.#treatments.get(route);
-    if (known !== undefined && known.secret === secret) return known.treatment;
-    const treatment = treatmentOf(route, secret, this.#defaultAuthority, this.#settings);
-    this.#treatments.set(route, { secret, treatment });
+    const clientSecret = this.#state.clientSecretOf(route);
+    if (known !== undefined && known.secret === secret && known.clientSecret === clientSecret) return known.treatment;
+    const treatment = treatmentOf(route, secret, this.#defaultAuthority, this.#settings, clientSecret);
+    this.#treatments.set(route, { secret, clientSecret, treatment });
     return treatment;
   }
 
@@ -236,13 +266,13 @@ export class Reconciler {
   #replaceHost(
     host: Host,
     rule: HostRule | null,
-    defaultCertificate: Certificate | null,
+    routerWide: readonly Certificate[],
     changes: Changes,
     served: readonly ServedRoute[] = [],
   ): void {
     const before = this.table.hosts.get(host) ?? null;
     if (isDeepStrictEqual(before, rule)) return;
-    const certificates = certificatesOf(served, defaultCertificate);
+    const certificates = certificatesOf(served, routerWide);
     for (const { route } of served) {
       for (const subject of backendSubjectsOf(route)) this.#useBackend(subject, changes);
     }
@@ -337,15 +367,15 @@ class Changes {
 
 function certificatesOf(
   served: readonly ServedRoute[],
-  defaultCertificate: Certificate | null,
+  routerWide: readonly Certificate[],
 ): Map<CertificateId, Certificate> {
   const certificates = new Map<CertificateId, Certificate>();
   for (const { treatment } of served) {
-    for (const certificate of [treatment.serving, treatment.destination]) {
+    for (const certificate of [treatment.serving, treatment.destination, treatment.clientAuthority]) {
       if (certificate !== null) certificates.set(certificate.id, certificate);
     }
   }
-  if (defaultCertificate !== null) certificates.set(defaultCertificate.id, defaultCertificate);
+  for (const certificate of routerWide) certificates.set(certificate.id, certificate);
   return certificates;
 }
 
@@ -353,6 +383,10 @@ function certificateIdsOf(rule: HostRule | null): Set<CertificateId> {
   const ids = new Set<CertificateId>();
   if (rule === null) return ids;
   if (rule.certificate !== null) ids.add(rule.certificate);
-  for (const { upstreamTls } of rule.paths) if (upstreamTls?.authority != null) ids.add(upstreamTls.authority);
+  if (rule.clientAuth !== null) ids.add(rule.clientAuth.authority);
+  for (const { upstreamTls, clientAuth } of rule.paths) {
+    if (upstreamTls?.authority != null) ids.add(upstreamTls.authority);
+    if (clientAuth !== null) ids.add(clientAuth.authority);
+  }
   return ids;
 }

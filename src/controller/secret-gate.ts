@@ -1,21 +1,23 @@
-// Holds a Route back until the Secret that it names is known, and says which Secrets are wanted. Without it a Route would be
-// refused for the moment that reading takes, and one that changes its Secret would be cut meanwhile.
+// Holds a Route back until the Secrets that it names are known, and says which Secrets are wanted. Without it a Route would be
+// refused for the moment that reading takes, and one that changes its Secrets would be cut meanwhile.
 
 import type { ManifestEvent, ManifestKey, RouteManifest } from '../source/manifests.ts';
-import { secretKeyOf } from './cluster-state.ts';
+import { secretKeysOf } from './cluster-state.ts';
 
 /** Asks for a Secret, or says that it is not wanted any more. An answer follows for each that is wanted. */
 export type Wanting = (namespace: string, name: string, wanted: boolean) => void;
 
-type Held = { readonly event: ManifestEvent; readonly secret: ManifestKey };
+type Held = { readonly event: ManifestEvent; readonly secrets: ReadonlySet<ManifestKey> };
+
+const none: ReadonlySet<ManifestKey> = new Set();
 
 export class SecretGate {
   readonly #want: Wanting;
   readonly #known: Set<ManifestKey> = new Set();
   /** The Routes that name a Secret, in the version that has passed or in the one that is held. */
   readonly #wanters: Map<ManifestKey, Set<ManifestKey>> = new Map();
-  /** By Route: the Secret of the version that has passed. */
-  readonly #passed: Map<ManifestKey, ManifestKey> = new Map();
+  /** By Route: the Secrets of the version that has passed. */
+  readonly #passed: Map<ManifestKey, ReadonlySet<ManifestKey>> = new Map();
   readonly #held: Map<ManifestKey, Held> = new Map();
 
   constructor(want: Wanting) {
@@ -33,7 +35,7 @@ export class SecretGate {
     const passing = [event];
     for (const route of [...wanters]) {
       const held = this.#held.get(route);
-      if (held?.secret === event.key) passing.push(...this.#pass(held.event, held.secret));
+      if (held !== undefined && this.#areKnown(held.secrets)) passing.push(...this.#pass(held.event, held.secrets));
     }
     return passing;
   }
@@ -44,26 +46,28 @@ export class SecretGate {
   }
 
   #putRoute(event: ManifestEvent): ManifestEvent[] {
-    const secret = event.manifest?.kind === 'Route' ? secretEventKeyOf(event.manifest) : undefined;
-    if (secret === undefined || this.#known.has(secret)) return this.#pass(event, secret);
-    const before = this.#held.get(event.key)?.secret;
-    this.#held.set(event.key, { event, secret });
-    this.#take(event.key, secret);
-    return this.#leave(event.key, before);
+    const secrets = event.manifest?.kind === 'Route' ? secretEventKeysOf(event.manifest) : none;
+    if (this.#areKnown(secrets)) return this.#pass(event, secrets);
+    const before = this.#held.get(event.key)?.secrets ?? none;
+    this.#held.set(event.key, { event, secrets });
+    for (const secret of secrets) this.#take(event.key, secret);
+    return [...before].flatMap((left) => this.#leave(event.key, left));
   }
 
-  #pass(event: ManifestEvent, secret: ManifestKey | undefined): ManifestEvent[] {
+  #areKnown(secrets: ReadonlySet<ManifestKey>): boolean {
+    for (const secret of secrets) if (!this.#known.has(secret)) return false;
+    return true;
+  }
+
+  #pass(event: ManifestEvent, secrets: ReadonlySet<ManifestKey>): ManifestEvent[] {
     const { key } = event;
-    const before = [this.#held.get(key)?.secret, this.#passed.get(key)];
+    const before = new Set([...(this.#held.get(key)?.secrets ?? none), ...(this.#passed.get(key) ?? none)]);
     this.#held.delete(key);
-    if (secret === undefined) {
-      this.#passed.delete(key);
-    } else {
-      this.#passed.set(key, secret);
-      this.#take(key, secret);
-    }
+    if (secrets.size === 0) this.#passed.delete(key);
+    else this.#passed.set(key, secrets);
+    for (const secret of secrets) this.#take(key, secret);
     // What is let go of follows the Route that does not name it any more.
-    return [event, ...before.flatMap((left) => this.#leave(key, left))];
+    return [event, ...[...before].flatMap((left) => this.#leave(key, left))];
   }
 
   #take(route: ManifestKey, secret: ManifestKey): void {
@@ -77,9 +81,8 @@ export class SecretGate {
   }
 
   /** Lets go of a Secret, unless the Route still names it in one of its two versions. */
-  #leave(route: ManifestKey, secret: ManifestKey | undefined): ManifestEvent[] {
-    if (secret === undefined || this.#passed.get(route) === secret || this.#held.get(route)?.secret === secret)
-      return [];
+  #leave(route: ManifestKey, secret: ManifestKey): ManifestEvent[] {
+    if (this.#passed.get(route)?.has(secret) === true || this.#held.get(route)?.secrets.has(secret) === true) return [];
     const wanters = this.#wanters.get(secret);
     wanters?.delete(route);
     if (wanters === undefined || wanters.size > 0) return [];
@@ -95,7 +98,6 @@ export class SecretGate {
   }
 }
 
-function secretEventKeyOf(route: RouteManifest): ManifestKey | undefined {
-  const key = secretKeyOf(route);
-  return key === null ? undefined : (`Secret/${key}` as ManifestKey);
+function secretEventKeysOf(route: RouteManifest): ReadonlySet<ManifestKey> {
+  return new Set([...secretKeysOf(route)].map((key) => `Secret/${key}` as ManifestKey));
 }

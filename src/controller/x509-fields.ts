@@ -17,8 +17,11 @@ const VERSION = 0xa0;
 const EXTENSIONS = 0xa3;
 const OCTET_STRING = 0x04;
 const KEY_IDENTIFIER = 0x80;
+const FULL_NAME = 0xa0;
+const URI = 0x86;
 const authorityKeyIdOid: Buffer = Buffer.from('0603551d23', 'hex');
 const subjectKeyIdOid: Buffer = Buffer.from('0603551d0e', 'hex');
+const crlPointsOid: Buffer = Buffer.from('0603551d1f', 'hex');
 
 /** Reads a certificate's DER; null where it is not what RFC 5280 4.1 says. */
 export function signedPartOf(der: Buffer): SignedPart | null {
@@ -43,6 +46,22 @@ export function signedPartOf(der: Buffer): SignedPart | null {
     authorityKeyId: keyIdentifier ? der.subarray(keyIdentifier.body, keyIdentifier.end) : null,
     subjectKeyId: subjectKey ? der.subarray(subjectKey.body, subjectKey.end) : null,
   };
+}
+
+/** The addresses at which a certificate says that revocation lists of its issuer are (RFC 5280 4.2.1.13), whatever their scheme. */
+export function crlAddressesOf(der: Buffer): string[] {
+  const certificate = derElementAt(der, 0, der.length);
+  const signed = certificate && derElementAt(der, certificate.body, certificate.end);
+  const extensions = signed && derChildren(der, signed).find((part) => part.tag === EXTENSIONS);
+  const list = extensions && derElementAt(der, extensions.body, extensions.end);
+  const points = list && extensionValue(der, list, crlPointsOid);
+  if (!points) return [];
+  // DistributionPoint: [0] name: [0] full name: names, of which those are of use that are [6] URIs.
+  return derChildren(der, points)
+    .flatMap((point) => derChildren(der, point).filter(({ tag }) => tag === FULL_NAME))
+    .flatMap((name) => derChildren(der, name).filter(({ tag }) => tag === FULL_NAME))
+    .flatMap((fullName) => derChildren(der, fullName).filter(({ tag }) => tag === URI))
+    .map((uri) => der.toString('latin1', uri.body, uri.end));
 }
 
 // The element inside the octet string that ends an extension.

@@ -5,8 +5,12 @@
 import { Field, fieldOf, isTokenChar, isValueChar, listElements, sameName } from './http-syntax.ts';
 import type { RefusalReason } from './refusals.ts';
 
-/** `maxHeaderLines`: field lines of one message. */
-export type HeadLimits = { readonly maxHeadBytes: number; readonly maxHeaderLines: number };
+/** `maxHeaderLines`: field lines of one message. `clientHeaders`: what becomes of `X-SSL` fields in requests; dropped if absent. */
+export type HeadLimits = {
+  readonly maxHeadBytes: number;
+  readonly maxHeaderLines: number;
+  readonly clientHeaders?: 'dropped' | 'kept';
+};
 
 /** How a message's body is delimited (RFC 9112 6.3). `until-close` occurs in responses only. */
 export type Framing = 'none' | 'length' | 'chunked' | 'until-close';

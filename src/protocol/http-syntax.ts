@@ -44,7 +44,7 @@ export const Field = {
   contentLength: 7,
   transferEncoding: 8,
   expect: 9,
-  /** Removed from every request: HTTPoxy, and what only the router may say of a client certificate (5.4). */
+  /** What only the router may say of a client certificate (5.4): removed unless the operator has it otherwise. */
   forged: 10,
   forwarded: 11,
   xForwardedFor: 12,
@@ -53,7 +53,9 @@ export const Field = {
   xForwardedProto: 15,
   xForwardedProtoVersion: 16,
   trailer: 17,
-  contentType: 18,
+  /** Removed from every request (HTTPoxy, 5.4). */
+  proxy: 18,
+  contentType: 19,
 } as const;
 
 const known: ReadonlyArray<readonly [string, number]> = [
@@ -74,7 +76,7 @@ const known: ReadonlyArray<readonly [string, number]> = [
   ['x-forwarded-port', Field.xForwardedPort],
   ['x-forwarded-proto', Field.xForwardedProto],
   ['x-forwarded-proto-version', Field.xForwardedProtoVersion],
-  ['proxy', Field.forged],
+  ['proxy', Field.proxy],
   ['x-ssl', Field.forged],
   ['x-ssl-issuer', Field.forged],
   ...['cn', 'der', 'dn', 'notafter', 'notbefore', 'sha1', 'serial', 'subject', 'verify', 'version'].map(

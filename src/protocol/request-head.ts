@@ -46,10 +46,14 @@ export class RequestHead {
   /** The protocols that the client would switch to, or empty. */
   upgrade = '';
   readonly #lines: FieldLines;
+  /** Fields that no request keeps, as bits of Field. */
+  readonly #neverKept: number;
   #acceptsTrailers = false;
 
   constructor(limits: HeadLimits) {
     this.#lines = new FieldLines(limits.maxHeaderLines);
+    const forged = limits.clientHeaders === 'kept' ? 0 : 1 << Field.forged;
+    this.#neverKept = hopByHop | (1 << Field.proxy) | forged;
   }
 
   /** Reads a head: everything up to, not including, the empty line. */
@@ -205,7 +209,7 @@ export class RequestHead {
     this.keepAlive = this.minorVersion === 1;
     this.upgrade = '';
     this.#acceptsTrailers = false;
-    const special = hopByHop | (1 << Field.forged) | (this.minorVersion === 0 ? 1 << Field.expect : 0);
+    const special = this.#neverKept | (this.minorVersion === 0 ? 1 << Field.expect : 0);
     if ((lines.present & special) === 0) return;
     const options = lines.connectionOptions();
     this.keepAlive = staysOpen(options, this.minorVersion);

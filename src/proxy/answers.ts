@@ -11,6 +11,9 @@ export type AnswerReason =
   | RefusalReason
   | 'no-route'
   | 'no-endpoint'
+  | 'no-client-certificate'
+  | 'client-certificate-filtered'
+  | 'other-client-policy'
   | 'connect-failed'
   | 'upstream-closed'
   | 'upstream-timeout'
@@ -27,6 +30,7 @@ const phrases: Readonly<Record<number, string>> = {
   200: 'OK',
   302: 'Found',
   400: 'Bad Request',
+  403: 'Forbidden',
   405: 'Method Not Allowed',
   408: 'Request Timeout',
   413: 'Content Too Large',
@@ -44,6 +48,10 @@ const explanations: Readonly<Partial<Record<AnswerReason, string>>> = {
   'no-route': 'No Route of this router has this host and path on this port.',
   'no-endpoint':
     'There is a Route for this address, but none of its Services has a ready pod on the port that it names.',
+  'no-client-certificate': 'A client certificate is needed here, over TLS, and none was given.',
+  'client-certificate-filtered': 'The client certificate is valid, but its subject is not one that is let in.',
+  'other-client-policy':
+    'Another connection is needed for this host: client certificates were asked for in another way when this one began.',
   'connect-failed': 'There is a Route for this address and it has pods, but none of them accepted a connection.',
   'upstream-closed': 'The pod closed the connection before it had answered.',
   'upstream-timeout': 'The pod did not answer in time.',

@@ -40,6 +40,7 @@ export type ProxySettings = Pick<
   | 'maxIdleUpstream'
   | 'maxCertificateContexts'
   | 'accessLogSample'
+  | 'strictSni'
 >;
 
 export type ProxyContext = {

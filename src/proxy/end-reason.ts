@@ -22,6 +22,8 @@ export const endReasons = {
   'proxy-header-too-long': 'downstream',
   /** ... or was not whole in time. */
   'proxy-header-timeout': 'downstream',
+  /** Another connection is needed, whose handshake asks for client certificates otherwise. */
+  'other-client-policy': 'router',
   'not-tls': 'downstream',
   'hello-timeout': 'downstream',
   'handshake-failed': 'downstream',
@@ -34,7 +36,11 @@ export const endReasons = {
   /** The worker had as many handshakes under way as it may. */
   'handshake-limit': 'router',
   draining: 'router',
+  /** Only names of Routes are served, and the client asked for another one, or for none. */
+  'unrecognized-name': 'downstream',
   'no-certificate': 'router',
+  /** The CA by which clients have to be verified cannot be used: nobody is served without it. */
+  'no-client-authority': 'router',
   'no-endpoint': 'router',
   'connect-failed': 'upstream',
   /** The upstream broke off in the middle of an answer. */

@@ -3,6 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 import type { Config } from '../config/schema.ts';
+import type { HeadLimits } from '../protocol/field-lines.ts';
 import { notify, onOrders, startHeartbeat, type WorkerStart } from '../replication/control.ts';
 import { Subscriber } from '../replication/subscriber.ts';
 import { createLog, type Log } from '../telemetry/log.ts';
@@ -17,10 +18,9 @@ import { ClientLimits } from './listener/client-limits.ts';
 import { connectionLimit, descriptorLimit } from './listener/limits.ts';
 import { Listener } from './listener/listener.ts';
 import { TrustedSources } from './listener/trusted-sources.ts';
-import { SecureContexts } from './secure-contexts.ts';
 import { createHeadReaders } from './session/http-connection.ts';
 import { Session } from './session/session.ts';
-import { TlsTerminator, ticketPolicy } from './session/tls.ts';
+import { TlsTerminator } from './session/tls.ts';
 import { Balancer } from './upstream/balancer.ts';
 import { Connector } from './upstream/connector.ts';
 import { UpstreamPool } from './upstream/pool.ts';
@@ -45,6 +45,9 @@ export function runWorker(): void {
         case 'drain':
           if (worker === null) process.exit(0);
           void worker.drain(order.timeoutMs);
+          break;
+        case 'ticket-keys':
+          worker?.rotateTicketKeys(order.ticketKeys);
           break;
         case 'report':
           notify({ kind: 'report', request: order.request, series: worker?.metrics.snapshot() ?? [] });
@@ -84,7 +87,11 @@ class Worker {
     const table = () => this.#subscriber.table;
     const deadlines = new Deadlines();
     const pool = new UpstreamPool(config.maxIdleUpstream, deadlines);
-    const limits = { maxHeadBytes: config.maxHeadBytes, maxHeaderLines: config.maxHeaderLines };
+    const limits: HeadLimits = {
+      maxHeadBytes: config.maxHeadBytes,
+      maxHeaderLines: config.maxHeaderLines,
+      clientHeaders: config.clientHeaderFilter ? 'dropped' : 'kept',
+    };
     const readers = createHeadReaders(limits);
     this.#context = {
       settings: config,
@@ -102,9 +109,8 @@ class Worker {
       log: this.#log,
       draining: false,
     };
-    const policy = ticketPolicy(Buffer.from(start.ticketKeys, 'base64'));
-    const contexts = new SecureContexts(config.maxCertificateContexts, policy, this.#log);
-    const terminator = new TlsTerminator(table, contexts, policy, config, this.metrics);
+    const ticketKeys = Buffer.from(start.ticketKeys, 'base64');
+    const terminator = new TlsTerminator(table, config, ticketKeys, this.#log, this.metrics);
     this.#terminator = terminator;
     const limit = connectionLimit(
       config.maxConnections,
@@ -142,8 +148,13 @@ class Worker {
     process.exit(0);
   }
 
+  /** `ticketKeys`: base64. */
+  rotateTicketKeys(ticketKeys: string): void {
+    this.#terminator.rotateTicketKeys(Buffer.from(ticketKeys, 'base64'));
+  }
+
   #tableChanged(first: boolean): void {
-    this.#terminator.followDefaultCertificate();
+    this.#terminator.followTable();
     if (first) void this.#listen();
   }
 

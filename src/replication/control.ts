@@ -44,6 +44,8 @@ export type Order<Config> =
   | ControllerStart<Config>
   | { readonly kind: 'drain'; readonly timeoutMs: number }
   | { readonly kind: 'report'; readonly request: number }
+  /** Other keys for session tickets, for every worker at once; as in the start. */
+  | { readonly kind: 'ticket-keys'; readonly ticketKeys: string }
   | { readonly kind: 'processes'; readonly processes: ProcessState }
   | { readonly kind: 'metrics'; readonly request: number; readonly series: readonly SeriesSnapshot[] };
 

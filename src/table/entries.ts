@@ -48,6 +48,16 @@ export type UpstreamTls =
   | { readonly verify: 'chain' | 'service'; readonly authority: CertificateId }
   | { readonly verify: 'none'; readonly authority: null };
 
+/**
+ * What is asked of a client's certificate (Route semantics 5.13). `optional`: one is asked for, and one that is given must be
+ * issued by the authority. `required`: one must be given.
+ */
+export type ClientAuth = {
+  readonly demand: 'optional' | 'required';
+  /** CA certificates, and revocation lists where there are any. */
+  readonly authority: CertificateId;
+};
+
 /** What one admitted Route asks for. */
 export type PathRule = {
   readonly route: RouteKey;
@@ -60,6 +70,8 @@ export type PathRule = {
   readonly upstreamTls: UpstreamTls | null;
   readonly forwarded: ForwardedPolicy;
   readonly proxyProtocol: ProxyProtocol;
+  /** What this Route demands of clients itself; null: what the router demands of all. */
+  readonly clientAuth: ClientAuth | null;
 };
 
 /** All that the table knows of one Host. */
@@ -68,6 +80,11 @@ export type HostRule = {
   readonly tls: TlsTreatment;
   /** Certificate to terminate with; null: that of the wildcard above this Host, or the default one. */
   readonly certificate: CertificateId | null;
+  /**
+   * What a handshake for this Host asks of the client; null: what the router asks of all, which the rule of ANY_HOST holds.
+   * Each request is held against the demand of its own Route besides.
+   */
+  readonly clientAuth: ClientAuth | null;
   /** Longest path first. */
   readonly paths: readonly PathRule[];
 };
@@ -92,7 +109,7 @@ export type Backend = {
   readonly endpoints: readonly Endpoint[];
 };
 
-/** A chain and its key, or (key null) the certificates of an authority. PEM. */
+/** A chain and its key, or (key null) the certificates of an authority, with its revocation lists behind them. PEM. */
 export type Certificate = {
   readonly id: CertificateId;
   readonly chain: string;

@@ -2,13 +2,23 @@
 
 import type { Change, Delta, Revision } from './delta.ts';
 import { formatRevision, NO_REVISION, sameRevision } from './delta.ts';
-import type { Backend, BackendId, Certificate, CertificateId, HostRule, PathRule, Scheme } from './entries.ts';
+import type {
+  Backend,
+  BackendId,
+  Certificate,
+  CertificateId,
+  ClientAuth,
+  HostRule,
+  PathRule,
+  Scheme,
+} from './entries.ts';
 import { ANY_HOST, type Host, wildcardOf } from './host.ts';
 import { pathCovers } from './path.ts';
 
 /**
  * What becomes of a TLS connection. A null certificate means that not even a default one is known (yet).
  * `unknown`: no Route has this name; terminated with the default certificate, so that the client reads a reason.
+ * `clientAuth`: what the handshake asks of the client; null for nothing.
  */
 export type TlsMatch =
   | { readonly kind: 'passthrough'; readonly rule: PathRule }
@@ -16,8 +26,13 @@ export type TlsMatch =
       readonly kind: 'terminate';
       readonly host: Host;
       readonly certificate: CertificateId | null;
+      readonly clientAuth: ClientAuth | null;
     }
-  | { readonly kind: 'unknown'; readonly certificate: CertificateId | null };
+  | {
+      readonly kind: 'unknown';
+      readonly certificate: CertificateId | null;
+      readonly clientAuth: ClientAuth | null;
+    };
 
 /** What becomes of a request. `unavailable`: a Route fits but has no Endpoint that may be asked. */
 export type HttpMatch =
@@ -95,11 +110,14 @@ export class RouteTable {
    */
   matchTls(host: Host | undefined): TlsMatch {
     const defaultCertificate = this.hosts.get(ANY_HOST)?.certificate ?? null;
-    if (host === undefined) return { kind: 'unknown', certificate: defaultCertificate };
+    const { clientAuth } = this;
+    if (host === undefined) return { kind: 'unknown', certificate: defaultCertificate, clientAuth };
     const exact = this.hosts.get(host);
     const wildcard = this.hosts.get(wildcardOf(host));
     const rule = exact !== undefined && exact.tls !== 'none' ? exact : wildcard;
-    if (rule === undefined || rule.tls === 'none') return { kind: 'unknown', certificate: defaultCertificate };
+    if (rule === undefined || rule.tls === 'none') {
+      return { kind: 'unknown', certificate: defaultCertificate, clientAuth };
+    }
     if (rule.tls === 'passthrough') {
       for (const path of rule.paths) if (path.termination === 'passthrough') return { kind: 'passthrough', rule: path };
     }
@@ -107,7 +125,13 @@ export class RouteTable {
       kind: 'terminate',
       host: rule.host,
       certificate: rule.certificate ?? wildcard?.certificate ?? defaultCertificate,
+      clientAuth: rule.clientAuth ?? clientAuth ?? beneath(rule, wildcard),
     };
+  }
+
+  /** What the router asks of every client whose Host does not ask for something else; null for nothing. */
+  get clientAuth(): ClientAuth | null {
+    return this.hosts.get(ANY_HOST)?.clientAuth ?? null;
   }
 
   /**
@@ -138,6 +162,16 @@ export class RouteTable {
     }
     return false;
   }
+}
+
+/**
+ * What the handshake for an exact Host asks of the client for the sake of the wildcard above it: paths that the exact Host
+ * does not have are the wildcard's, and without a question they could never be asked for.
+ */
+function beneath(rule: HostRule, wildcard: HostRule | undefined): ClientAuth | null {
+  if (wildcard === undefined || wildcard === rule || wildcard.clientAuth === null) return null;
+  for (const path of rule.paths) if (path.path === '' && serves(path, 'https')) return null;
+  return { demand: 'optional', authority: wildcard.clientAuth.authority };
 }
 
 /** Whether a rule answers requests of a scheme itself: which of the reference's maps its Route stands in (5.2). */

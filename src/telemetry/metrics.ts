@@ -80,6 +80,11 @@ export const metricDefinitions = {
     labels: [],
   },
   headgate_tls_contexts: { kind: 'gauge', help: 'TLS contexts held by the workers.', labels: [] },
+  headgate_crl_fetches_total: {
+    kind: 'counter',
+    help: 'Fetches of all revocation lists of the CAs for client certificates, by result.',
+    labels: ['result'],
+  },
   headgate_log_lines_dropped_total: {
     kind: 'counter',
     help: 'Log lines not written, because of their rate or a slow reader.',

@@ -1,8 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { type Explanation, explain } from '../../src/admin/explain.ts';
+import type { CertificateId, ClientAuth } from '../../src/table/entries.ts';
 import { RouteTable } from '../../src/table/route-table.ts';
 import { hostWithRoutes, route } from '../support/rules.ts';
 
+const required: ClientAuth = { demand: 'required', authority: 'ca' as CertificateId };
+const certified = { termination: 'edge', insecurePolicy: 'Allow', pods: [89] } as const;
 const table = new RouteTable();
 table.load([
   ...hostWithRoutes('mix.test', [
@@ -22,6 +25,12 @@ table.load([
     ],
   }),
   ...route({ host: '*.wild.test', name: 'wild', pods: [88] }),
+  ...route({ ...certified, host: 'req.test', name: 'req', clientAuth: required }),
+  ...route({ ...certified, host: 'opt.test', name: 'opt', clientAuth: { ...required, demand: 'optional' } }),
+  ...hostWithRoutes('mixed.test', [
+    { ...certified, host: 'mixed.test', name: 'in', path: '/in', clientAuth: required },
+    { ...certified, host: 'mixed.test', name: 'out' },
+  ]),
 ]);
 
 function explained(url: string, headers: readonly { name: string; value: string }[] = []): Explanation {
@@ -43,6 +52,28 @@ describe('explain', () => {
     ['https://pass.test/', 'passthrough', 'shop/pass', 'the bytes go to a pod untouched: the pod answers'],
   ])('%s', (url, match, routeKey, answer) => {
     expect(explained(url)).toMatchObject({ match, route: routeKey, answer });
+  });
+
+  test.each([
+    ['https://req.test/', undefined, 'with a client certificate what the pod answers; without one the handshake fails'],
+    ['https://mixed.test/in', undefined, 'with a client certificate what the pod answers; without one 403'],
+    ['https://mixed.test/out', undefined, 'what the pod answers'],
+    ['https://opt.test/', undefined, 'what the pod answers'],
+    ['https://mix.test/', 'req.test', '421 (other-client-policy)'],
+    ['http://req.test/', undefined, '403 (no-client-certificate)'],
+    ['http://opt.test/', undefined, 'what the pod answers'],
+  ])('client certificates: %s, Host %s', (url, host, answer) => {
+    const explanation = explained(url, host === undefined ? [] : [{ name: 'Host', value: host }]);
+    expect(explanation.answer.startsWith(answer)).toBe(true);
+  });
+
+  test('says what is demanded', () => {
+    const demanded = { demand: 'required', authority: 'ca' };
+    expect(explained('https://req.test/')).toMatchObject({
+      tls: { clientAuth: demanded },
+      rule: { clientAuth: demanded },
+    });
+    expect(explained('https://mix.test/')).toMatchObject({ tls: { clientAuth: null }, rule: { clientAuth: null } });
   });
 
   test('says why the other candidates lost', () => {

@@ -326,6 +326,26 @@ test('endpoints are followed', async () => {
   await answers(running.httpPort, 'endpoints.test', 503);
 });
 
+test('client-ca-secret: the Route is refused until its owner lets the Secret be read', async () => {
+  const ns = await namespace('clients');
+  const name = `${cluster.prefix}-clients`;
+  const { certificate: ca } = processAuthority();
+  const secret = { ...aTlsSecret(ns, 'clients', '', ''), type: 'Opaque' };
+  await cluster.create({ ...secret, data: { 'ca.crt': Buffer.from(ca).toString('base64') } });
+  const route = aRouteObject(ns, 'web', 'clients.test', 'svc', { tls: { termination: 'edge' } });
+  const annotations = { 'headgate.io/client-ca-secret': 'clients' };
+  await cluster.create({ ...route, metadata: { ...route.metadata, annotations } });
+  await using running = await router(name, '--namespace', ns);
+  const denied = await verdict(ns, 'web', name, /^False /);
+  expect(denied).toContain(
+    'metadata.annotations[headgate.io/client-ca-secret]: Forbidden: router serviceaccount does not have permission to get',
+  );
+  await cluster.grantSecret(ns, 'clients');
+  await verdict(ns, 'web', name, /^True$/);
+  const explained = await running.admin(`/debug/explain?url=${encodeURIComponent('https://clients.test/')}`);
+  expect(JSON.parse(explained.text)).toMatchObject({ tls: { clientAuth: { demand: 'required' } } });
+});
+
 test('externalCertificate: asked for, granted, replaced, deleted, made again', async () => {
   const ns = await namespace('external');
   const name = `${cluster.prefix}-external`;

@@ -162,6 +162,8 @@ describe('what a Route is served with (Route semantics 2.3, 5.15, 7.1)', () => {
       serving: null,
       upstreamTls: null,
       destination: null,
+      clientAuth: null,
+      clientAuthority: null,
       warnings: [],
     });
   });

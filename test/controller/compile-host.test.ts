@@ -37,6 +37,8 @@ function served(
     serving: certificate === undefined ? null : pem(certificate),
     upstreamTls: null,
     destination: null,
+    clientAuth: null,
+    clientAuthority: null,
     warnings: [],
     ...rest,
   };
@@ -53,6 +55,7 @@ describe('the rule of a host', () => {
   test('one Route', () => {
     expect(compile(served(aRoute('n/r').path('/x').edge().insecure('Redirect').to('s', 7).targetPort('http')))).toEqual(
       {
+        clientAuth: null,
         host,
         tls: 'terminate',
         certificate: null,
@@ -61,6 +64,7 @@ describe('the rule of a host', () => {
             route: 'n/r',
             path: '/x',
             termination: 'edge',
+            clientAuth: null,
             insecurePolicy: 'Redirect',
             backends: [{ backend: 'n/s:http', weight: 7 }],
             upstreamTls: null,

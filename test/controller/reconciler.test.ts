@@ -22,6 +22,7 @@ const defaults: ReconcilerSettings = {
   disableNamespaceOwnershipCheck: false,
   allowLoopbackEndpoints: false,
   forwardedHeaders: 'append',
+  clientCertificates: 'none',
 };
 
 const pods = makeAuthority({ name: 'pods' });

@@ -191,6 +191,32 @@ describe('a Route waits for the Secret that it names (Route semantics 7.1, 8.18)
     }
   });
 
+  test('a Route that names two waits for both, and lets go of each by itself', () => {
+    const asked: string[] = [];
+    const gate = new SecretGate((_, name, wanted) => void asked.push(`${wanted ? '?' : '!'}${name}`));
+    const naming = (version: number, own: string, ca: string): ManifestEvent => {
+      const manifest = aRoute('n/a')
+        .path(`/${version}`)
+        .edge()
+        .externalCertificate(own)
+        .annotation('headgate.io/client-ca-secret', ca)
+        .build();
+      return { key: manifestKey(manifest), manifest };
+    };
+    const put = (event: ManifestEvent): string[] => gate.put(event).map(shown);
+    expect(put(naming(1, 's', 'c'))).toEqual([]);
+    expect(put(secret('s'))).toEqual(['S:s']);
+    expect(gate.waiting).toBe(1);
+    expect(put(secret('c'))).toEqual(['S:c', 'a/1 s']);
+    // Another CA: the Route as it was is served on until that one is known.
+    expect(put(naming(2, 's', 'd'))).toEqual([]);
+    expect(put(secret('c'))).toEqual(['S:c']);
+    expect(put(fault('d'))).toEqual(['S:d', 'a/2 s', '-S:c']);
+    expect(put(naming(3, 's', 's'))).toEqual(['a/3 s', '-S:d']);
+    expect(put(gone('a'))).toEqual(['-a', '-S:s']);
+    expect(asked).toEqual(['?s', '?c', '?d', '!c', '!d', '!s']);
+  });
+
   test('other objects pass', () => {
     const gate = new SecretGate(() => expect.unreachable());
     const service = { key: 'Service/n/s' as ManifestKey, manifest: aService('n/s') };

@@ -213,7 +213,7 @@ function host(name: string, mark = ''): Change {
   return {
     kind: 'host',
     key,
-    entry: { host: key, tls: 'none', certificate: (mark || null) as CertificateId | null, paths: [] },
+    entry: { host: key, tls: 'none', certificate: (mark || null) as CertificateId | null, clientAuth: null, paths: [] },
   };
 }
 

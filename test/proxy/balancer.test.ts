@@ -37,6 +37,7 @@ function ruleOver(backends: readonly BackendRef[]): PathRule {
     upstreamTls: null,
     forwarded: 'append',
     proxyProtocol: 'none',
+    clientAuth: null,
   };
 }
 

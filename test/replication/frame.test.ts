@@ -16,7 +16,7 @@ const changes: Change[] = [
   {
     kind: 'host',
     key: '*.a.test' as Host,
-    entry: { host: '*.a.test' as Host, tls: 'none', certificate: null, paths: [] },
+    entry: { host: '*.a.test' as Host, tls: 'none', certificate: null, clientAuth: null, paths: [] },
   },
 ];
 const messages: Message[] = [

@@ -1,7 +1,7 @@
 // Certificates for tests: X.509 written byte by byte (RFC 5280 section 4.1) and signed by node:crypto, so that every date, hash
 // and extension can be wrong on purpose. Keys are elliptic by default, which are made in less than a millisecond.
 
-import { createHash, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
+import { createHash, generateKeyPairSync, type KeyObject, randomBytes, sign, X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 
 export type KeyType = 'ec' | 'rsa' | 'ed25519';
@@ -29,6 +29,8 @@ export type AuthorityOptions = {
   readonly notAfter?: Date;
   /** False: the certificate does not say that it is an authority. */
   readonly marked?: boolean;
+  /** Where revocation lists of its issuer are said to be. */
+  readonly crlUrl?: string;
 };
 
 /** A leaf with its key, PEM (the key as PKCS #8), and who signed it. */
@@ -56,6 +58,17 @@ export type CertificateOptions = {
   readonly signatureHash?: SignatureHash;
   /** True: for TLS clients only. Default: for TLS servers only. */
   readonly clientAuth?: boolean;
+  /** Identifier and value of each part of the subject, in place of the first name as common name. */
+  readonly subject?: readonly (readonly [string, string])[];
+};
+
+export type RevocationListOptions = {
+  readonly issuer: TestAuthority;
+  readonly revoked: readonly TestCertificate[];
+  /** Default: a day ago. */
+  readonly thisUpdate?: Date;
+  /** Default: in a month. */
+  readonly nextUpdate?: Date;
 };
 
 const dayMs = 86_400_000;
@@ -72,8 +85,10 @@ export function makeAuthority(options: AuthorityOptions): TestAuthority {
       : [extension('2.5.29.19', true, der(SEQUENCE, Buffer.from([0x01, 0x01, 0xff]))), keyUsage(0x06, 1)]),
     extension('2.5.29.14', false, der(OCTET_STRING, subjectKeyId)),
     extension('2.5.29.35', false, der(SEQUENCE, der(0x80, issuer.subjectKeyId))),
+    ...(options.crlUrl === undefined ? [] : [distributionPoint(options.crlUrl)]),
   ];
-  const certificate = signedCertificate({ ...options, subject: options.name, issuer, spki, extensions });
+  const subject = commonName(options.name);
+  const certificate = signedCertificate({ ...options, subject, issuer, spki, extensions });
   return { name: options.name, certificate, key: pkcs8Of(privateKey), privateKey, subjectKeyId };
 }
 
@@ -94,10 +109,33 @@ export function makeCertificate(options: CertificateOptions): TestCertificate {
     extension('2.5.29.14', false, der(OCTET_STRING, subjectKeyId)),
     extension('2.5.29.35', false, der(SEQUENCE, der(0x80, issuer.subjectKeyId))),
   ];
-  const certificate = signedCertificate({ ...options, subject, issuer, spki, extensions });
+  const name = options.subject === undefined ? commonName(subject) : nameOf(options.subject);
+  const certificate = signedCertificate({ ...options, subject: name, issuer, spki, extensions });
   const key = pkcs8Of(privateKey);
   const authority = 'certificate' in issuer ? issuer : { ...issuer, certificate, key };
   return { certificate, key, privateKey, authority };
+}
+
+/** A certificate revocation list (RFC 5280 5.1), PEM. */
+export function makeRevocationList(options: RevocationListOptions): string {
+  const { privateKey, name } = options.issuer;
+  const algorithm = signatureAlgorithm(privateKey, 'sha256');
+  const now = Date.now();
+  const revoked = options.revoked.map(({ certificate }) => {
+    const serial = Buffer.from(new X509Certificate(certificate).serialNumber, 'hex');
+    return der(SEQUENCE, der(INTEGER, serial), time(new Date(now - dayMs)));
+  });
+  const toBeSigned = der(
+    SEQUENCE,
+    der(INTEGER, Buffer.from([1])),
+    algorithm,
+    commonName(name),
+    time(options.thisUpdate ?? new Date(now - dayMs)),
+    time(options.nextUpdate ?? new Date(now + 30 * dayMs)),
+    ...(revoked.length === 0 ? [] : [der(SEQUENCE, ...revoked)]),
+  );
+  const signature = sign('sha256', toBeSigned, privateKey);
+  return pemBlock('X509 CRL', der(SEQUENCE, toBeSigned, algorithm, der(BIT_STRING, Buffer.from([0]), signature)));
 }
 
 /** The authority that signs where a test names none. */
@@ -123,7 +161,7 @@ export function pemBytes(pem: string): Buffer {
 type Signer = Pick<TestAuthority, 'name' | 'privateKey' | 'subjectKeyId'>;
 
 type Draft = {
-  readonly subject: string;
+  readonly subject: Buffer;
   readonly issuer: Signer;
   readonly spki: Buffer;
   readonly extensions: readonly Buffer[];
@@ -145,7 +183,7 @@ function signedCertificate(draft: Draft): string {
     algorithm,
     commonName(draft.issuer.name),
     der(SEQUENCE, time(draft.notBefore ?? new Date(now - dayMs)), time(draft.notAfter ?? new Date(now + 365 * dayMs))),
-    commonName(draft.subject),
+    draft.subject,
     draft.spki,
     der(0xa3, der(SEQUENCE, ...draft.extensions)),
   );
@@ -215,7 +253,18 @@ function oid(dotted: string): Buffer {
 }
 
 function commonName(name: string): Buffer {
-  return der(SEQUENCE, der(SET, der(SEQUENCE, oid('2.5.4.3'), der(UTF8_STRING, Buffer.from(name)))));
+  return nameOf([['2.5.4.3', name]]);
+}
+
+function nameOf(parts: readonly (readonly [string, string])[]): Buffer {
+  const sets = parts.map(([id, value]) => der(SET, der(SEQUENCE, oid(id), der(UTF8_STRING, Buffer.from(value)))));
+  return der(SEQUENCE, ...sets);
+}
+
+/** RFC 5280 4.2.1.13: one point, its full name a URI. */
+function distributionPoint(url: string): Buffer {
+  const fullName = der(0xa0, der(0x86, Buffer.from(url)));
+  return extension('2.5.29.31', false, der(SEQUENCE, der(SEQUENCE, der(0xa0, fullName))));
 }
 
 // RFC 5280 section 4.1.2.5: two digits of the year through 2049.

@@ -3,6 +3,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { BoundSocket } from 'node:net';
+import type { HeadLimits } from '../../src/protocol/field-lines.ts';
 import { type AccessLine, AccessLog } from '../../src/proxy/access-log.ts';
 import { AnswerBook, type AnswerReason } from '../../src/proxy/answers.ts';
 import { type ProxyContext, ProxyCounters, type ProxySettings } from '../../src/proxy/context.ts';
@@ -11,10 +12,9 @@ import type { EndReason } from '../../src/proxy/end-reason.ts';
 import { ClientLimits } from '../../src/proxy/listener/client-limits.ts';
 import { Listener, type NewSession } from '../../src/proxy/listener/listener.ts';
 import { TrustedSources } from '../../src/proxy/listener/trusted-sources.ts';
-import { SecureContexts } from '../../src/proxy/secure-contexts.ts';
 import { createHeadReaders } from '../../src/proxy/session/http-connection.ts';
 import { Session } from '../../src/proxy/session/session.ts';
-import { TlsTerminator, ticketPolicy } from '../../src/proxy/session/tls.ts';
+import { type TerminatorSettings, TlsTerminator } from '../../src/proxy/session/tls.ts';
 import { Balancer } from '../../src/proxy/upstream/balancer.ts';
 import { Connector } from '../../src/proxy/upstream/connector.ts';
 import { UpstreamPool } from '../../src/proxy/upstream/pool.ts';
@@ -26,8 +26,10 @@ import { type MetricName, Metrics } from '../../src/telemetry/metrics.ts';
 import { makeCertificate } from './certificates.ts';
 import { certificate, defaultCertificate } from './rules.ts';
 
+type TestSettings = ProxySettings & TerminatorSettings & { readonly clientHeaderFilter: boolean };
+
 /** Long enough that no test meets one of them by accident; ports as in the golden cases. */
-const testSettings: ProxySettings = {
+const testSettings: TestSettings = {
   publicHttpPort: 28_080,
   publicHttpsPort: 28_443,
   forwardedHeaders: 'append',
@@ -51,13 +53,22 @@ const testSettings: ProxySettings = {
   maxIdleUpstream: 64,
   maxCertificateContexts: 2_000,
   accessLogSample: 0,
+  strictSni: false,
+  clientHeaderFilter: true,
+  clientSubjectFilter: '',
+  tlsProfile: 'Intermediate',
+  tlsMinVersion: '',
+  tlsMaxVersion: '',
+  tlsCiphers: '',
+  tlsCipherSuites: '',
+  tlsCurves: 'X25519MLKEM768:X25519:secp256r1:secp384r1:secp521r1',
 };
 
 /** How long what is closing may take to be gone when a test is over. */
 const leaveMs = 3_000;
 
 export type DataPlaneOptions = {
-  readonly settings?: Partial<ProxySettings>;
+  readonly settings?: Partial<TestSettings>;
   /** 48 bytes; made up where absent. */
   readonly ticketKeys?: Buffer;
   /** Address of the listeners. */
@@ -88,13 +99,17 @@ export class DataPlane implements AsyncDisposable {
   readonly #onEnd: Set<() => void> = new Set();
 
   private constructor(options: DataPlaneOptions) {
-    const settings: ProxySettings = { ...testSettings, ...options.settings };
+    const settings: TestSettings = { ...testSettings, ...options.settings };
     const log = recordingLog(this.lines);
     const { metrics } = this;
     const table = (): RouteTable => this.table;
     this.clientLimits = new ClientLimits(settings, 1, metrics);
     this.#pool = new UpstreamPool(settings.maxIdleUpstream, this.#deadlines);
-    const limits = { maxHeadBytes: settings.maxHeadBytes, maxHeaderLines: settings.maxHeaderLines };
+    const limits: HeadLimits = {
+      maxHeadBytes: settings.maxHeadBytes,
+      maxHeaderLines: settings.maxHeaderLines,
+      clientHeaders: settings.clientHeaderFilter ? 'dropped' : 'kept',
+    };
     const readers = createHeadReaders(limits);
     this.#connector = new WatchedConnector(this.#pool, settings, this.#deadlines, readers.fields, metrics);
     const context: ProxyContext = {
@@ -113,9 +128,7 @@ export class DataPlane implements AsyncDisposable {
       log,
       draining: false,
     };
-    const policy = ticketPolicy(options.ticketKeys ?? randomBytes(48));
-    const contexts = new SecureContexts(settings.maxCertificateContexts, policy, log);
-    this.#terminator = new TlsTerminator(table, contexts, policy, settings, metrics);
+    this.#terminator = new TlsTerminator(table, settings, options.ticketKeys ?? randomBytes(48), log, metrics);
     const newSession: NewSession = (listener, socket, onEnd) =>
       new Session(context, readers, this.#terminator, listener, socket, (session, reason) => {
         onEnd(session, reason);
@@ -149,7 +162,12 @@ export class DataPlane implements AsyncDisposable {
   /** Puts entries in force, as a Delta would. */
   put(...changes: readonly Change[]): void {
     this.table.load(changes);
-    this.#terminator.followDefaultCertificate();
+    this.#terminator.followTable();
+  }
+
+  /** Other keys for session tickets, as the supervisor sends them. */
+  rotateTicketKeys(): void {
+    this.#terminator.rotateTicketKeys(randomBytes(48));
   }
 
   /** Sessions open now. */

@@ -5,6 +5,7 @@ import {
   type BackendId,
   backendId,
   type CertificateId,
+  type ClientAuth,
   type Endpoint,
   type PathRule,
   routeKey,
@@ -26,7 +27,12 @@ export type RouteWish = {
   readonly services?: readonly ServiceWish[];
   readonly name?: string;
   readonly certificate?: CertificateId | null;
-} & Partial<Pick<PathRule, 'path' | 'termination' | 'insecurePolicy' | 'upstreamTls' | 'forwarded' | 'proxyProtocol'>>;
+} & Partial<
+  Pick<
+    PathRule,
+    'path' | 'termination' | 'insecurePolicy' | 'upstreamTls' | 'forwarded' | 'proxyProtocol' | 'clientAuth'
+  >
+>;
 
 const namespace = 'shop';
 
@@ -56,9 +62,10 @@ export function hostWithRoutes(
       upstreamTls: wish.upstreamTls ?? (wish.termination === 'reencrypt' ? { verify: 'none', authority: null } : null),
       forwarded: wish.forwarded ?? 'append',
       proxyProtocol: wish.proxyProtocol ?? 'none',
+      clientAuth: wish.clientAuth ?? null,
     });
   }
-  const entry = { host: host as Host, tls: treatmentOf(paths), certificate, paths };
+  const entry = { host: host as Host, tls: treatmentOf(paths), certificate, clientAuth: clientAuthOf(paths), paths };
   return [...changes, { kind: 'host', key: entry.host, entry }];
 }
 
@@ -89,14 +96,25 @@ export function certificateId(id: string): CertificateId {
   return id as CertificateId;
 }
 
-/** What makes a certificate the default one. */
-export function defaultCertificate(id: string): Change {
-  const entry = { host: ANY_HOST, tls: 'none', certificate: certificateId(id), paths: [] } as const;
+/** What makes a certificate the default one, and what the router asks of all clients. */
+export function defaultCertificate(id: string, clientAuth: ClientAuth | null = null): Change {
+  const entry = { host: ANY_HOST, tls: 'none', certificate: certificateId(id), clientAuth, paths: [] } as const;
   return { kind: 'host', key: ANY_HOST, entry };
 }
 
 function backendOf(service: string): BackendId {
   return backendId(namespace, service, 'http');
+}
+
+/** As a controller agrees it: what all terminated paths demand, or a question in the name of the first that demands. */
+function clientAuthOf(paths: readonly PathRule[]): ClientAuth | null {
+  const terminated = paths.filter(({ termination }) => termination === 'edge' || termination === 'reencrypt');
+  const first = terminated.find(({ clientAuth }) => clientAuth !== null)?.clientAuth ?? null;
+  if (first === null) return null;
+  const agreed = terminated.every(
+    ({ clientAuth }) => clientAuth?.authority === first.authority && clientAuth.demand === first.demand,
+  );
+  return agreed ? first : { demand: 'optional', authority: first.authority };
 }
 
 function treatmentOf(paths: readonly PathRule[]): TlsTreatment {

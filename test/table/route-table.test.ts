@@ -435,9 +435,10 @@ describe('observed: certificates and SNI (Q25 to Q27)', () => {
 
   test('without a default certificate there is none', () => {
     const bare = tableOf(hostOf('a.test', [{ name: 's0', termination: 'edge' }]));
-    expect(bare.matchTls(parseHost('a.test'))).toEqual({ kind: 'terminate', host: 'a.test', certificate: null });
-    expect(bare.matchTls(parseHost('b.test'))).toEqual({ kind: 'unknown', certificate: null });
-    expect(bare.matchTls(undefined)).toEqual({ kind: 'unknown', certificate: null });
+    const nothing = { certificate: null, clientAuth: null };
+    expect(bare.matchTls(parseHost('a.test'))).toEqual({ kind: 'terminate', host: 'a.test', ...nothing });
+    expect(bare.matchTls(parseHost('b.test'))).toEqual({ kind: 'unknown', ...nothing });
+    expect(bare.matchTls(undefined)).toEqual({ kind: 'unknown', ...nothing });
   });
 });
 

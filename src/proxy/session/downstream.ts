@@ -25,7 +25,7 @@ export interface Downstream {
   resume(): void;
   /** Moves the deadline of the exchange to `ms` from now. */
   setDeadline(ms: number): void;
-  /** The exchange is over and answered; with a reason, so is an HTTP/1.1 connection. */
+  /** The exchange is over and answered; with a reason, so is an HTTP/1.1 connection, and it is told to one of HTTP/2. */
   exchangeOver(closeFor: EndReason | null): void;
   /** The exchange cannot be brought to an end: it is cut, and an HTTP/1.1 connection with it. */
   destroy(reason: EndReason): void;

@@ -16,6 +16,7 @@ import type { EndReason } from '../end-reason.ts';
 import type { Pick } from '../upstream/balancer.ts';
 import type { ConnectFailure, Upstream, UpstreamUser } from '../upstream/upstream.ts';
 import { UpstreamConnection } from '../upstream/upstream-connection.ts';
+import { clientRefusal } from './client-certificate.ts';
 import type { Downstream } from './downstream.ts';
 import type { ExchangeRecord } from './exchange-record.ts';
 import type { ForwardedHeaders } from './forwarded-headers.ts';
@@ -126,6 +127,15 @@ export class Exchange implements UpstreamUser, RelayUser {
     const rule = match.rule;
     this.#rule = rule;
     this.#record.route = rule.route;
+    if ((rule.clientAuth !== null || this.#forwarded.client !== null) && match.kind !== 'redirect') {
+      const refused = clientRefusal(rule, this.#scheme, this.#context.table(), this.#forwarded.client);
+      if (refused !== null) {
+        // With 421 the client comes again on another connection, which this one keeps it from.
+        if (refused.status === 421) this.#keepAlive = false;
+        this.#answer(refused.status, refused.reason, null);
+        return rest;
+      }
+    }
     switch (match.kind) {
       case 'forward':
         return this.#forward(rule, head, rest);
@@ -194,9 +204,8 @@ export class Exchange implements UpstreamUser, RelayUser {
   }
 
   #forward(rule: PathRule, head: RequestHead, rest: Buffer): Buffer {
-    const policy = rule.forwarded;
-    const ownLines = head.hostLine + this.#forwarded.lines(policy, head);
-    this.#headText = head.render(this.#forwarded.dropMask(policy), ownLines);
+    const ownLines = head.hostLine + this.#forwarded.lines(rule, head);
+    this.#headText = head.render(this.#forwarded.dropMask(rule), ownLines);
     if (head.framing === 'chunked' && !this.#bare && this.#context.connector.mayShare(rule, this.#context.table())) {
       this.#bare = true;
       this.#requestBody.begin('chunked', 0, true);
@@ -544,6 +553,7 @@ export class Exchange implements UpstreamUser, RelayUser {
   }
 
   #closeReason(status: number, end: 'forwarded' | AnswerReason): EndReason {
+    if (end === 'other-client-policy') return end;
     if (end !== 'forwarded' && faultsRequest(status)) return 'request-refused';
     return this.#context.draining ? 'draining' : 'answered-and-closed';
   }

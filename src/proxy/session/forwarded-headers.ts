@@ -3,7 +3,8 @@
 
 import { Field } from '../../protocol/http-syntax.ts';
 import type { RequestHead } from '../../protocol/request-head.ts';
-import type { ForwardedPolicy, Scheme } from '../../table/entries.ts';
+import type { ForwardedPolicy, PathRule, Scheme } from '../../table/entries.ts';
+import { type ClientFacts, clientLines } from './client-certificate.ts';
 
 const allFields =
   (1 << Field.forwarded) |
@@ -14,6 +15,8 @@ const allFields =
   (1 << Field.xForwardedProtoVersion);
 
 export class ForwardedHeaders {
+  /** What is known of the client by its certificate; null where none was asked for. */
+  readonly client: ClientFacts | null;
   readonly #portLine: string;
   readonly #protoLine: string;
   readonly #versionLine: string;
@@ -24,8 +27,12 @@ export class ForwardedHeaders {
   #lastHost: string | null = null;
   #lastLines = '';
 
-  /** `client`: address without port. `port`: as clients see it. `version`: of HTTP, where ALPN chose one worth telling. */
-  constructor(client: string, scheme: Scheme, port: number, version: 'h2' | null) {
+  /**
+   * `client`: address without port. `port`: as clients see it. `version`: of HTTP, where ALPN chose one worth telling.
+   * `certified`: what the client's certificate says.
+   */
+  constructor(client: string, scheme: Scheme, port: number, version: 'h2' | null, certified: ClientFacts | null) {
+    this.client = certified;
     this.#portLine = `X-Forwarded-Port: ${port}\r\n`;
     this.#protoLine = `X-Forwarded-Proto: ${scheme}\r\n`;
     this.#versionLine = version === null ? '' : `X-Forwarded-Proto-Version: ${version}\r\n`;
@@ -36,13 +43,19 @@ export class ForwardedHeaders {
     this.#forLine = `X-Forwarded-For: ${client}\r\n`;
   }
 
-  /** Fields of the client's that the policy takes out, as a mask. */
-  dropMask(policy: ForwardedPolicy): number {
-    return policy === 'replace' ? allFields : 0;
+  /** Fields of the client's that a rule takes out, as a mask. */
+  dropMask(rule: PathRule): number {
+    const forged = this.client === null ? 0 : 1 << Field.forged;
+    return rule.forwarded === 'replace' ? allFields | forged : forged;
   }
 
-  /** The lines that the policy puts in. */
-  lines(policy: ForwardedPolicy, head: RequestHead): string {
+  /** The lines that a rule puts in. */
+  lines(rule: PathRule, head: RequestHead): string {
+    const lines = this.#forwardedLines(rule.forwarded, head);
+    return this.client === null ? lines : lines + clientLines(rule, this.client);
+  }
+
+  #forwardedLines(policy: ForwardedPolicy, head: RequestHead): string {
     if (policy === 'never') return '';
     const host = head.authority;
     // Most connections ask for one host all their life.

@@ -25,6 +25,8 @@ const empty: Buffer = Buffer.alloc(0);
 export interface Http2ExchangeUser {
   /** Whether a request for this name belongs on another connection (RFC 9110 15.5.20). */
   isMisdirected(hostName: string): boolean;
+  /** Lets the client know that it has to come again on another connection. */
+  drain(): void;
   /** The exchange and its stream are over: the object may serve another. */
   onExchangeOver(exchange: Http2Exchange): void;
 }
@@ -131,8 +133,9 @@ export class Http2Exchange implements Downstream, StreamUser, DeadlineOwner, Tun
     if (this.#slot !== null) this.#context.deadlines.set(this.#slot, ms);
   }
 
-  exchangeOver(): void {
+  exchangeOver(closeFor: EndReason | null): void {
     this.#exchanging = false;
+    if (closeFor === 'other-client-policy') this.#user.drain();
     // The end of the answer may still wait for the client's windows.
     this.setDeadline(this.#context.settings.clientTimeoutMs);
     this.#stream?.leave();

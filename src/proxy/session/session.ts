@@ -12,6 +12,7 @@ import type { DeadlineOwner, DeadlineSlot } from '../deadlines.ts';
 import type { EndReason } from '../end-reason.ts';
 import type { HandshakeHolder, SourceKey } from '../listener/client-limits.ts';
 import { handOn } from '../shared-read.ts';
+import type { ClientFacts } from './client-certificate.ts';
 import { type NamedEnds, peerAddress } from './connection-ends.ts';
 import { ForwardedHeaders } from './forwarded-headers.ts';
 import { type HeadReaders, HttpConnection } from './http-connection.ts';
@@ -24,6 +25,9 @@ import type { HandshakeUser, TlsTerminator } from './tls.ts';
 const maxPeekBytes = maxHelloBytes + 32 * 5;
 
 const nothing: Buffer = Buffer.alloc(0);
+
+/** The fatal alert `unrecognized_name` (RFC 6066 3) in a record of its own: all that a refused hello gets to read. */
+const unrecognizedName: Buffer = Buffer.from('15030300020270', 'hex');
 
 export type ListenerName = 'http' | 'https';
 
@@ -107,7 +111,7 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
     this.#end(this.#handshaking ? 'handshake-timeout' : 'hello-timeout');
   }
 
-  onSecure(socket: TLSSocket): void {
+  onSecure(socket: TLSSocket, client: ClientFacts | null): void {
     if (this.#over) {
       socket.destroy();
       return;
@@ -115,7 +119,7 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
     this.#endHandshake();
     this.#releaseSlot();
     this.#socket.removeListener('close', this.#onRawClose);
-    this.#startHttp(socket, 'https');
+    this.#startHttp(socket, 'https', client);
   }
 
   onHandshakeFailed(code: string): void {
@@ -151,7 +155,7 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
     }
     this.#source = source;
     if (this.#listener === 'http') {
-      this.#startHttp(this.#socket, 'http');
+      this.#startHttp(this.#socket, 'http', null);
       handOn(this.#socket, rest);
     } else {
       this.#startPeek();
@@ -159,12 +163,12 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
     }
   }
 
-  #startHttp(socket: Socket, scheme: 'http' | 'https'): void {
+  #startHttp(socket: Socket, scheme: 'http' | 'https', certified: ClientFacts | null): void {
     const { settings } = this.#context;
     const port =
       this.#named?.destination?.port ?? (scheme === 'http' ? settings.publicHttpPort : settings.publicHttpsPort);
     const isHttp2 = socket instanceof TLSSocket && socket.alpnProtocol === 'h2';
-    const forwarded = new ForwardedHeaders(this.#client, scheme, port, isHttp2 ? 'h2' : null);
+    const forwarded = new ForwardedHeaders(this.#client, scheme, port, isHttp2 ? 'h2' : null, certified);
     if (isHttp2) {
       this.#startHttp2(socket, scheme, forwarded, null);
       return;
@@ -244,6 +248,11 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
       );
       return;
     }
+    if (match.kind === 'unknown' && this.#context.settings.strictSni) {
+      this.#socket.write(unrecognizedName);
+      this.#end('unrecognized-name');
+      return;
+    }
     if (match.certificate === null) {
       this.#end('no-certificate');
       return;
@@ -257,7 +266,7 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
     this.#handshaking = true;
     if (this.#slot !== null) deadlines.set(this.#slot, this.#context.settings.headTimeoutMs);
     this.#socket.unshift(bytes);
-    this.#terminator.secure(this.#socket, this);
+    if (!this.#terminator.secure(this.#socket, match.clientAuth, this)) this.#end('no-client-authority');
   }
 
   #endHandshake(): void {

@@ -8,7 +8,8 @@ import { dirname } from 'node:path';
 const lookAgainMs = 2_000;
 /** Writers that are not atomic are given this long. */
 const settleMs = 20;
-const maxFileBytes = 1 << 20;
+/** Revocation lists may have megabytes. */
+const maxFileBytes = 1 << 24;
 
 /** Text of each path in order; null where there is no such file. */
 export type FileTexts = readonly (string | null)[];

@@ -46,6 +46,8 @@ export type ExpectedPath = {
   readonly authority: string | null;
   readonly forwarded: string;
   readonly proxyProtocol: string;
+  /** No Route of this world demands client certificates. */
+  readonly clientAuth: null;
 };
 
 export type ExpectedHost = {
@@ -433,6 +435,7 @@ function hostOf(served: readonly Served[]): ExpectedHost {
       authority,
       forwarded: route.forwarded,
       proxyProtocol: ['v1', 'v2'].includes(route.proxyProtocol) ? route.proxyProtocol : 'none',
+      clientAuth: null,
     };
   });
   const has = (...terminations: string[]): boolean =>
