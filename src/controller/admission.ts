@@ -28,6 +28,8 @@ export type AdmissionSettings = {
   readonly extendedValidation: boolean;
   readonly externalCertificates: boolean;
   readonly requireDestinationCa: boolean;
+  /** What is demanded of the clients of all Routes: those that name a CA of their own may demand more, not less. */
+  readonly clientCertificates: 'none' | 'optional' | 'required';
 };
 
 const proxyProtocolAnnotation = 'headgate.io/proxy-protocol';
@@ -293,7 +295,10 @@ function clientDemand(route: RouteManifest, secret: Secret, settings: AdmissionS
   }
   const isKnown = word === undefined || word === 'required' || word === 'optional';
   const warnings = isKnown ? [] : [`${clientAuthAnnotation} is neither required nor optional: required is in force`];
-  const clientAuth = { demand: word === 'optional' ? word : 'required', authority: made.authority.id } as const;
+  const isRaised = word === 'optional' && settings.clientCertificates === 'required';
+  if (isRaised) warnings.push(`${clientAuthAnnotation} is less than this router demands: required is in force`);
+  const demand = word === 'optional' && !isRaised ? 'optional' : 'required';
+  const clientAuth = { demand, authority: made.authority.id } as const;
   return { clientAuth, authority: made.authority, warnings };
 }
 

@@ -33,7 +33,6 @@ export type ReconcilerSettings = AdmissionSettings & {
   readonly disableNamespaceOwnershipCheck: boolean;
   readonly allowLoopbackEndpoints: boolean;
   readonly forwardedHeaders: ForwardedPolicy;
-  readonly clientCertificates: 'none' | 'optional' | 'required';
 };
 
 /** A Verdict as it is kept: what it is, since which Revision, and on which Route in which generation. */

@@ -13,6 +13,7 @@ const settings: AdmissionSettings = {
   allowedDomains: [],
   extendedValidation: true,
   externalCertificates: true,
+  clientCertificates: 'none',
 };
 const wildcards: AdmissionSettings = { ...settings, allowWildcardRoutes: true };
 

@@ -74,6 +74,16 @@ describe('the annotations', () => {
       treated(withCa(route.edge(), 'Optional')),
       'required; headgate.io/client-auth is neither required nor optional: required is in force',
     ],
+    [
+      'optional where the router demands more',
+      treated(withCa(route.edge(), 'optional'), good, { ...settings, clientCertificates: 'required' }),
+      'required; headgate.io/client-auth is less than this router demands: required is in force',
+    ],
+    [
+      'required where the router demands less',
+      treated(withCa(route.edge(), 'required'), good, { ...settings, clientCertificates: 'optional' }),
+      'required',
+    ],
     ['required without a CA', treated(route.edge().annotation('headgate.io/client-auth', 'required')), needs],
     ['another word without a CA', treated(route.edge().annotation('headgate.io/client-auth', 'none')), needs],
     [

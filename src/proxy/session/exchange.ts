@@ -263,7 +263,8 @@ export class Exchange implements UpstreamUser, RelayUser {
     this.#state = 'connecting';
     const { connector } = this.#context;
     const { hostName, retries } = this.#record;
-    const pooled = retries === 0 ? connector.pooled(pick, rule, hostName, this.#repeatable, this) : null;
+    const { sender } = this.#forwarded;
+    const pooled = retries === 0 ? connector.pooled(pick, rule, hostName, sender, this.#repeatable, this) : null;
     if (pooled !== null) {
       this.#upstream = pooled;
       this.#reused = true;
@@ -272,13 +273,13 @@ export class Exchange implements UpstreamUser, RelayUser {
     }
     this.#reused = false;
     const use = this.#wantsUpgrade ? 'upgrade' : 'request';
-    const shared = connector.shared(pick, rule, hostName, table, use, this);
+    const shared = connector.shared(pick, rule, hostName, sender, table, use, this);
     if (shared !== null) {
       this.#upstream = shared;
       if (shared.open) this.#send(shared);
       return;
     }
-    this.#upstream = connector.dial(pick, rule, hostName, table, use, this);
+    this.#upstream = connector.dial(pick, rule, hostName, sender, table, use, this);
     if (this.#upstream === null) this.#answer(503, 'connect-failed', "the Route's authority is not in the table");
   }
 

@@ -4,6 +4,7 @@
 import { Field } from '../../protocol/http-syntax.ts';
 import type { RequestHead } from '../../protocol/request-head.ts';
 import type { ForwardedPolicy, PathRule, Scheme } from '../../table/entries.ts';
+import type { Sender } from '../upstream/connector.ts';
 import { type ClientFacts, clientLines } from './client-certificate.ts';
 
 const allFields =
@@ -17,6 +18,8 @@ const allFields =
 export class ForwardedHeaders {
   /** What is known of the client by its certificate; null where none was asked for. */
   readonly client: ClientFacts | null;
+  /** Who tells of the client where a PROXY header does. */
+  readonly sender: Sender;
   readonly #portLine: string;
   readonly #protoLine: string;
   readonly #versionLine: string;
@@ -31,8 +34,16 @@ export class ForwardedHeaders {
    * `client`: address without port. `port`: as clients see it. `version`: of HTTP, where ALPN chose one worth telling.
    * `certified`: what the client's certificate says.
    */
-  constructor(client: string, scheme: Scheme, port: number, version: 'h2' | null, certified: ClientFacts | null) {
+  constructor(
+    client: string,
+    scheme: Scheme,
+    port: number,
+    version: 'h2' | null,
+    certified: ClientFacts | null,
+    sender: Sender,
+  ) {
     this.client = certified;
+    this.sender = sender;
     this.#portLine = `X-Forwarded-Port: ${port}\r\n`;
     this.#protoLine = `X-Forwarded-Proto: ${scheme}\r\n`;
     this.#versionLine = version === null ? '' : `X-Forwarded-Proto-Version: ${version}\r\n`;

@@ -8,7 +8,7 @@ import { Splice } from '../splice.ts';
 import type { Pick } from '../upstream/balancer.ts';
 import type { ConnectFailure, UpstreamUser } from '../upstream/upstream.ts';
 import type { UpstreamConnection } from '../upstream/upstream-connection.ts';
-import { announce, type NamedEnds } from './connection-ends.ts';
+import type { AnnouncedConnection } from './connection-ends.ts';
 
 /** Endpoints that are tried before the client is let down. */
 const maxRetries = 3;
@@ -18,7 +18,7 @@ export class Passthrough implements UpstreamUser {
   readonly #socket: Socket;
   readonly #rule: PathRule;
   readonly #client: string;
-  readonly #named: NamedEnds | null;
+  readonly #announced: AnnouncedConnection;
   readonly #serverName: string;
   readonly #hello: Buffer;
   readonly #onEnd: (reason: EndReason) => void;
@@ -32,15 +32,14 @@ export class Passthrough implements UpstreamUser {
   #over = false;
 
   /**
-   * Takes over a paused socket from which `hello` has been read. `named`: by the PROXY header before it. `onEnd` is called
-   * exactly once.
+   * Takes over a paused socket from which `hello` has been read. `onEnd` is called exactly once.
    */
   constructor(
     context: ProxyContext,
     socket: Socket,
     rule: PathRule,
     client: string,
-    named: NamedEnds | null,
+    announced: AnnouncedConnection,
     serverName: string,
     hello: Buffer,
     onEnd: (reason: EndReason) => void,
@@ -49,7 +48,7 @@ export class Passthrough implements UpstreamUser {
     this.#socket = socket;
     this.#rule = rule;
     this.#client = client;
-    this.#named = named;
+    this.#announced = announced;
     this.#serverName = serverName;
     this.#hello = hello;
     this.#onEnd = onEnd;
@@ -98,7 +97,7 @@ export class Passthrough implements UpstreamUser {
     if (proxyProtocol !== 'none') {
       // In one segment with the hello: a receiver may take a header that comes in pieces for a broken one.
       upstream.socket.cork();
-      upstream.socket.write(announce(proxyProtocol, this.#socket, this.#named));
+      upstream.socket.write(this.#announced.announce(proxyProtocol));
     }
     splice.onClientData(this.#hello);
     upstream.socket.uncork();

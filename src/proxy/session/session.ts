@@ -13,7 +13,7 @@ import type { EndReason } from '../end-reason.ts';
 import type { HandshakeHolder, SourceKey } from '../listener/client-limits.ts';
 import { handOn } from '../shared-read.ts';
 import type { ClientFacts } from './client-certificate.ts';
-import { type NamedEnds, peerAddress } from './connection-ends.ts';
+import { AnnouncedConnection, type NamedEnds, peerAddress } from './connection-ends.ts';
 import { ForwardedHeaders } from './forwarded-headers.ts';
 import { type HeadReaders, HttpConnection } from './http-connection.ts';
 import { Http2Connection } from './http2-connection.ts';
@@ -168,7 +168,9 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
     const port =
       this.#named?.destination?.port ?? (scheme === 'http' ? settings.publicHttpPort : settings.publicHttpsPort);
     const isHttp2 = socket instanceof TLSSocket && socket.alpnProtocol === 'h2';
-    const forwarded = new ForwardedHeaders(this.#client, scheme, port, isHttp2 ? 'h2' : null, certified);
+    const announced = new AnnouncedConnection(this.#socket, this.#named);
+    const version = isHttp2 ? 'h2' : null;
+    const forwarded = new ForwardedHeaders(this.#client, scheme, port, version, certified, announced);
     if (isHttp2) {
       this.#startHttp2(socket, scheme, forwarded, null);
       return;
@@ -241,7 +243,7 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
         this.#socket,
         match.rule,
         this.#client,
-        this.#named,
+        new AnnouncedConnection(this.#socket, this.#named),
         hello.serverName ?? '',
         bytes,
         this.#onStageEnd,

@@ -1,7 +1,7 @@
 // A connection to an Endpoint for one request or tunnel: from the pool, or dialled as the Route says.
 
 import { createSecureContext, type SecureContext } from 'node:tls';
-import type { CertificateId, PathRule } from '../../table/entries.ts';
+import type { CertificateId, PathRule, UpstreamTls } from '../../table/entries.ts';
 import type { RouteTable } from '../../table/route-table.ts';
 import type { Metrics, Series } from '../../telemetry/metrics.ts';
 import type { Deadlines } from '../deadlines.ts';
@@ -22,6 +22,14 @@ export type DialSettings = {
   readonly disableHttp2: boolean;
   readonly maxHeadBytes: number;
 };
+
+/** The client's connection, for PROXY headers that tell of it. */
+export interface Sender {
+  /** The header. */
+  announce(version: 'v1' | 'v2'): Buffer;
+  /** The same for connections of which the same header tells. */
+  readonly key: string;
+}
 
 /** What a connection is wanted for. An upgrade takes one of its own, which has to be HTTP/1.1 where that can be chosen. */
 export type DialUse = 'request' | 'upgrade';
@@ -79,10 +87,11 @@ export class Connector {
     pick: Pick,
     rule: PathRule,
     hostName: string,
+    sender: Sender,
     repeatable: boolean,
     user: UpstreamUser,
   ): UpstreamConnection | null {
-    const connection = this.#pool.take(connectionKey(pick, rule, hostName), repeatable);
+    const connection = this.#pool.take(connectionKey(pick, rule, hostName, sender), repeatable);
     if (connection === null) return null;
     connection.use(user);
     this.#reuses.value++;
@@ -97,11 +106,12 @@ export class Connector {
     pick: Pick,
     rule: PathRule,
     hostName: string,
+    sender: Sender,
     table: RouteTable,
     use: DialUse,
     user: UpstreamUser,
   ): UpstreamStream | null {
-    const key = connectionKey(pick, rule, hostName);
+    const key = connectionKey(pick, rule, hostName, sender);
     const isKnown = rule.upstreamTls === null ? pick.endpoint.h2c : use === 'request' && this.#speaksHttp2.has(key);
     if (!isKnown) return null;
     const open = this.#sharedPool.take(key);
@@ -111,10 +121,12 @@ export class Connector {
     }
     const tls = rule.upstreamTls === null ? null : this.#dialTls(pick, rule, hostName, table, key, bothProtocols);
     if (tls === undefined) return null;
+    const greeting = greetingOf(rule, sender);
     const { connectTimeoutMs } = this.#settings;
-    return this.#makeShared(key, (shared) => this.connect(pick.endpoint, key, tls, connectTimeoutMs, shared)).stream(
-      user,
+    const made = this.#makeShared(key, (next) =>
+      this.connect(pick.endpoint, key, tls, greeting, connectTimeoutMs, next),
     );
+    return made.stream(user);
   }
 
   /** Shares a connection that has just been opened and turned out to speak HTTP/2; its user gets a stream of it. */
@@ -149,20 +161,22 @@ export class Connector {
     pick: Pick,
     rule: PathRule,
     hostName: string,
+    sender: Sender,
     table: RouteTable,
     use: DialUse,
     user: UpstreamUser,
   ): UpstreamConnection | null {
-    const key = connectionKey(pick, rule, hostName);
+    const key = connectionKey(pick, rule, hostName, sender);
     const protocols = use === 'upgrade' || this.#settings.disableHttp2 ? http1Alone : bothProtocols;
     const tls = rule.upstreamTls === null ? null : this.#dialTls(pick, rule, hostName, table, key, protocols);
     if (tls === undefined) return null;
-    return this.connect(pick.endpoint, key, tls, this.#settings.connectTimeoutMs, user);
+    const greeting = greetingOf(rule, sender);
+    return this.connect(pick.endpoint, key, tls, greeting, this.#settings.connectTimeoutMs, user);
   }
 
   /** Dials for a tunnel of bytes that are not ours to read: no TLS of our own, whatever the Route says. */
   dialRaw(pick: Pick, user: UpstreamUser): UpstreamConnection {
-    return this.connect(pick.endpoint, pick.endpoint.authority, null, this.#settings.connectTimeoutMs, user);
+    return this.connect(pick.endpoint, pick.endpoint.authority, null, null, this.#settings.connectTimeoutMs, user);
   }
 
   /** Opens a connection: the one place that does. */
@@ -226,11 +240,21 @@ export class Connector {
  * What a pooled connection may be shared by. For TLS also the name sent as SNI (pods choose certificates and sites by it)
  * and how the pod was checked: a connection that one Route accepted proves nothing to another.
  */
-function connectionKey(pick: Pick, rule: PathRule, hostName: string): string {
+function connectionKey(pick: Pick, rule: PathRule, hostName: string, sender: Sender): string {
   const tls = rule.upstreamTls;
-  if (tls === null) return pick.endpoint.authority;
+  const key = tls === null ? pick.endpoint.authority : tlsKey(pick, tls, hostName);
+  // What a PROXY header says of one client is not true of another.
+  return rule.proxyProtocol === 'none' ? key : `${key} ${rule.proxyProtocol} ${sender.key}`;
+}
+
+function tlsKey(pick: Pick, tls: UpstreamTls, hostName: string): string {
   const service = tls.verify === 'service' ? pick.backend.id : '';
   return `${pick.endpoint.authority} ${tls.verify} ${tls.authority ?? ''} ${service} ${hostName}`;
+}
+
+/** What a connection begins with, before all TLS; null: with nothing. */
+function greetingOf(rule: PathRule, sender: Sender): Buffer | null {
+  return rule.proxyProtocol === 'none' ? null : sender.announce(rule.proxyProtocol);
 }
 
 function keepNewest<K, V>(map: Map<K, V>, key: K, value: V): void {

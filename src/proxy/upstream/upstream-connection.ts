@@ -1,6 +1,6 @@
 // One connection to an Endpoint: dialled, used by one exchange or tunnel at a time, pooled in between.
 
-import { connect as connectTcp, isIP, type Socket } from 'node:net';
+import { connect as connectTcp, isIP, type NetConnectOpts, type Socket } from 'node:net';
 import { connect as connectTls, type SecureContext, TLSSocket } from 'node:tls';
 import type { Endpoint } from '../../table/entries.ts';
 import { DirectWriter } from '../direct-write.ts';
@@ -35,7 +35,15 @@ export class UpstreamConnection implements Upstream {
   #state: 'dialling' | 'open' | 'gone' = 'dialling';
   #dialTimer: NodeJS.Timeout | null;
 
-  constructor(endpoint: Endpoint, key: string, tls: DialTls | null, connectTimeoutMs: number, user: UpstreamUser) {
+  /** `greeting`: bytes that the connection begins with, before all TLS. */
+  constructor(
+    endpoint: Endpoint,
+    key: string,
+    tls: DialTls | null,
+    greeting: Buffer | null,
+    connectTimeoutMs: number,
+    user: UpstreamUser,
+  ) {
     this.endpoint = endpoint;
     this.key = key;
     this.#user = user;
@@ -52,11 +60,11 @@ export class UpstreamConnection implements Upstream {
     };
     if (tls === null) {
       this.socket = connectTcp(target);
-      this.socket.once('connect', () => this.#opened());
+      this.socket.once('connect', () => this.#opened(greeting));
     } else {
       const { context, serverName, verify, verifyName, session, onSession, protocols } = tls;
       const socket = connectTls({
-        ...target,
+        ...(greeting === null ? target : { socket: greeted({ ...target, onread: undefined }, greeting) }),
         secureContext: context,
         ALPNProtocols: [...protocols],
         rejectUnauthorized: verify,
@@ -69,7 +77,9 @@ export class UpstreamConnection implements Upstream {
           return new Error(`the pod's certificate does not name ${verifyName}`);
         },
       });
-      socket.once('secureConnect', () => this.#opened());
+      socket.once('secureConnect', () => this.#opened(null));
+      // Node reads past the streams only on connections that it opens for TLS itself.
+      if (greeting !== null) socket.on('data', (chunk: Buffer) => this.#received(chunk));
       socket.on('session', onSession);
       this.socket = socket;
     }
@@ -137,10 +147,11 @@ export class UpstreamConnection implements Upstream {
     return this.#state === 'gone';
   }
 
-  #opened(): void {
+  #opened(greeting: Buffer | null): void {
     if (this.#state !== 'dialling') return;
     this.#clearDialTimer();
     this.#state = 'open';
+    if (greeting !== null) this.socket.write(greeting);
     this.#user?.onUpstreamConnected();
   }
 
@@ -182,6 +193,13 @@ export class UpstreamConnection implements Upstream {
     clearTimeout(this.#dialTimer);
     this.#dialTimer = null;
   }
+}
+
+/** A connection that begins with these bytes. */
+function greeted(target: NetConnectOpts, greeting: Buffer): Socket {
+  const socket = connectTcp(target);
+  socket.once('connect', () => socket.write(greeting));
+  return socket;
 }
 
 function failureOf(error: NodeJS.ErrnoException): ConnectFailure {
