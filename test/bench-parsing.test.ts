@@ -2,10 +2,12 @@
 
 import { describe, expect, test } from 'vitest';
 import { parseProcessStat } from './bench/cpu-time.ts';
+import { parseH2loadReport } from './bench/h2load.ts';
 import { parseEventLoopStalls } from './bench/headgate-admin.ts';
 import { parseLoadReport } from './bench/load-report.ts';
 import { parseOptions } from './bench/options.ts';
-import { alignedTable } from './bench/report.ts';
+import { alignedTable, failures } from './bench/report.ts';
+import { edge } from './bench/scenarios/edge.ts';
 import { median, pairedRatios, quantile } from './bench/statistics.ts';
 
 describe('quantile', () => {
@@ -53,6 +55,55 @@ describe('a load report', () => {
   ])('is refused: $name', ({ output }) => {
     expect(() => parseLoadReport(output)).toThrow();
   });
+});
+
+describe('what h2load prints', () => {
+  const output = `starting benchmark...
+spawning thread #0: 4 total client(s). Timing-based test with 0s of warm-up time and 2s of main duration for measurements.
+progress: 100% of clients started
+TLS Protocol: TLSv1.3
+Application protocol: h2
+Main benchmark duration is over for thread #0. Stopping all clients.
+
+finished in 2.00s, 24967.50 req/s, 3.44MB/s
+requests: 50384 total, 50400 started, 50384 done, 44897 succeeded, 5487 failed, 449 errored, 0 timeout
+status codes: 44890 2xx, 7 3xx, 0 4xx, 5038 5xx
+traffic: 6.88MB (7211208) total, 97.81KB (100162) headers (space savings 95.34%), 5.49MB (5756892) data
+                     min         max         mean         sd        +/- sd
+time for request:      142us     16.64ms       614us       842us    95.80%
+req/s           :    6187.62     6321.70     6241.56       56.96    75.00%
+`;
+  const log = '1795257063122258\t200\t10\n1795257063122258\t503\t20\n1795257063122259\t-1\t40\n';
+
+  test('is a load report; what is no 2xx is an error', () => {
+    expect(parseH2loadReport(output, log, 2)).toEqual({
+      requests: 50_384,
+      bytes: 7_211_208,
+      durationUs: 2_000_000,
+      p50Us: 20,
+      p99Us: 39.6,
+      errors: 5_494,
+    });
+  });
+
+  test.each([
+    { name: 'nothing', text: '' },
+    { name: 'a report cut short', text: output.slice(0, output.indexOf('status codes')) },
+    { name: 'no request done', text: output.replace('50384 done', '0 done') },
+    { name: 'another protocol', text: output.replace('protocol: h2', 'protocol: http/1.1') },
+    { name: 'HTTP/2 without TLS', text: output.replace('protocol: h2', 'protocol: h2c') },
+  ])('is refused: $name', ({ text }) => {
+    expect(() => parseH2loadReport(text, log, 2)).toThrow(/h2load/);
+  });
+});
+
+test('a contender with errors in any round failed', () => {
+  const sample = { cpuUsPerUnit: 1, requestsPerSecond: 1, bytesPerSecond: 1, p50Us: 1, p99Us: 1, errors: 0 };
+  const results = [
+    { scenario: edge, contender: 'good', samples: [sample, sample] },
+    { scenario: edge, contender: 'bad', samples: [sample, { ...sample, errors: 2 }, { ...sample, errors: 1 }] },
+  ];
+  expect(failures(results)).toEqual(['edge: bad: 3 failed, so its figures say nothing']);
 });
 
 describe('/proc/PID/stat', () => {

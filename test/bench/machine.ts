@@ -3,7 +3,15 @@
 import { spawnSync } from 'node:child_process';
 import { availableParallelism, cpus, loadavg, release } from 'node:os';
 
-const TOOLS = ['taskset', 'openssl', 'nginx', 'wrk', 'haproxy'];
+/** The programs, and Debian's packages of those that are named otherwise. */
+const TOOLS: Readonly<Record<string, string | null>> = {
+  taskset: 'util-linux',
+  openssl: null,
+  nginx: null,
+  wrk: null,
+  h2load: 'nghttp2-client',
+  haproxy: null,
+};
 
 /** Load average above which another program disturbs the run. */
 const QUIET_LOAD = 0.5;
@@ -18,9 +26,11 @@ export type Machine = {
   readonly loadAverage: number;
 };
 
-/** The programs the bench needs that are not installed. */
+/** The programs the bench needs that are not installed, with the package where its name is another. */
 export function missingTools(): readonly string[] {
-  return TOOLS.filter((tool) => spawnSync('which', [tool]).status !== 0);
+  return Object.entries(TOOLS)
+    .filter(([tool]) => spawnSync('which', [tool]).status !== 0)
+    .map(([tool, packageName]) => (packageName === null ? tool : `${tool} (package ${packageName})`));
 }
 
 export function describeMachine(): Machine {

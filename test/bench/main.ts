@@ -12,11 +12,13 @@ import { describeMachine, missingTools, warnings } from './machine.ts';
 import { type Options, parseOptions, selected, USAGE } from './options.ts';
 import { startPods } from './pods.ts';
 import { differences, type Started } from './proof.ts';
-import { type HeadgateResult, headgateTable, type LoadResult, loadTable } from './report.ts';
+import { failures, type HeadgateResult, headgateTable, type LoadResult, loadTable } from './report.ts';
 import { HOSTS, loadRoutes, otherRoutes } from './routes.ts';
 import { change } from './scenarios/change.ts';
 import { edge } from './scenarios/edge.ts';
+import { edgeHttp2 } from './scenarios/edge-h2.ts';
 import { edgeNew } from './scenarios/edge-new.ts';
+import { grpc } from './scenarios/grpc.ts';
 import type { HeadgateBench, HeadgateScenario } from './scenarios/headgate-scenario.ts';
 import { kill } from './scenarios/kill.ts';
 import { type LoadScenario, measure, type Sample } from './scenarios/load-scenario.ts';
@@ -24,11 +26,24 @@ import { passthrough } from './scenarios/passthrough.ts';
 import { passthroughBulk } from './scenarios/passthrough-bulk.ts';
 import { plain } from './scenarios/plain.ts';
 import { reencrypt } from './scenarios/reencrypt.ts';
+import { reencryptHttp2 } from './scenarios/reencrypt-h2.ts';
 import { start } from './scenarios/start.ts';
+import { webSocket } from './scenarios/websocket.ts';
 import { LOAD_CPU, Workspace } from './workspace.ts';
 
 const CONTENDERS: readonly Contender[] = [haproxyOpenshift, haproxyMinimal, headgate];
-const LOAD_SCENARIOS: readonly LoadScenario[] = [plain, edge, edgeNew, reencrypt, passthrough, passthroughBulk];
+const LOAD_SCENARIOS: readonly LoadScenario[] = [
+  plain,
+  edge,
+  edgeNew,
+  edgeHttp2,
+  reencrypt,
+  reencryptHttp2,
+  grpc,
+  webSocket,
+  passthrough,
+  passthroughBulk,
+];
 const HEADGATE_SCENARIOS: readonly HeadgateScenario[] = [start, change, kill];
 const WARM_UP_SECONDS = 1;
 
@@ -54,7 +69,11 @@ async function main(args: readonly string[]): Promise<number> {
   const pods = await startPods(workspace, podCertificate);
   const presented = {
     edge: await makeKeyPair(workspace, HOSTS.edge),
+    edgeHttp2: await makeKeyPair(workspace, HOSTS.edgeHttp2),
+    edgeGrpc: await makeKeyPair(workspace, HOSTS.edgeGrpc),
+    edgeWebSocket: await makeKeyPair(workspace, HOSTS.edgeWebSocket),
     reencrypt: await makeKeyPair(workspace, HOSTS.reencrypt),
+    reencryptHttp2: await makeKeyPair(workspace, HOSTS.reencryptHttp2),
   };
   const defaultCertificate = writePem(
     join(workspace.directory, 'default.pem'),
@@ -85,6 +104,10 @@ async function main(args: readonly string[]): Promise<number> {
     loadResults = await runRounds(workspace, loadScenarios, started, options);
     for (const { running } of started) await running.stop();
     process.stdout.write(`\n${loadTable(loadResults)}`);
+    for (const failure of failures(loadResults)) {
+      troubles.push(failure);
+      say(failure);
+    }
   }
 
   const headgateResults: HeadgateResult[] = [];

@@ -4,7 +4,7 @@ import { type BenchRoute, NAMESPACE } from './routes.ts';
 
 /** The documents of one Route, its Service and its EndpointSlice, each ended by a separator line. */
 export function manifestsOf(route: BenchRoute): string {
-  return `${routeManifest(route)}${serviceManifests(route.name, route.podPort)}`;
+  return `${routeManifest(route)}${serviceManifests(route.name, route.podPort, route.appProtocol)}`;
 }
 
 export function routeManifest(route: BenchRoute, service: string = route.name): string {
@@ -28,7 +28,12 @@ ${tlsOf(route)}  wildcardPolicy: None
 }
 
 /** A Service with one port named http, and the EndpointSlice with its pod. */
-export function serviceManifests(service: string, podPort: number): string {
+export function serviceManifests(
+  service: string,
+  podPort: number,
+  appProtocol: BenchRoute['appProtocol'] = '',
+): string {
+  const protocol = appProtocol === '' ? '' : `    appProtocol: ${appProtocol}\n`;
   return `apiVersion: v1
 kind: Service
 metadata:
@@ -53,7 +58,7 @@ ports:
   - name: http
     port: ${podPort}
     protocol: TCP
-endpoints:
+${protocol}endpoints:
   - addresses:
       - 127.0.0.1
     conditions:

@@ -29,7 +29,7 @@ export const USAGE = `usage: npm run bench -- [flags]
   --rounds N            rounds of the load scenarios (default 5)
   --seconds S           length of each run (default 4)
   --allow-differences   time contenders although they answer differently
-  --other-routes N      Routes beside the measured ones under load (default 93: 100 in all, a small cluster)
+  --other-routes N      Routes beside the measured ones under load (default 86: 100 in all, a small cluster)
   --routes N            Routes in start, change and kill (default 10000)
   --starts N            starts (default 3)
   --changes N           changes of a small file (default 1000)
@@ -49,7 +49,7 @@ export function parseOptions(args: readonly string[]): Options | 'help' {
       rounds: { type: 'string', default: '5' },
       seconds: { type: 'string', default: '4' },
       'allow-differences': { type: 'boolean', default: false },
-      'other-routes': { type: 'string', default: '93' },
+      'other-routes': { type: 'string', default: '86' },
       routes: { type: 'string', default: '10000' },
       starts: { type: 'string', default: '3' },
       changes: { type: 'string', default: '1000' },

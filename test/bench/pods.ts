@@ -1,14 +1,22 @@
-// What stands behind the Routes: an nginx with small answers and a large file, and an echo server in the bench's own process
-// that tells what a router passed on. All on loopback, on the load's core.
+// What stands behind the Routes: an nginx with small answers and a large file, and in the bench's own process echo servers that
+// tell what a router passed on, and the pods for gRPC and WebSocket. All on loopback, on the load's core.
 
 import { once } from 'node:events';
 import { truncateSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
+import {
+  createServer as createH2cServer,
+  createSecureServer as createHttp2Server,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+} from 'node:http2';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Server } from 'node:net';
 import { join } from 'node:path';
 import { type KeyPair, writePem } from './certificates.ts';
+import { createGrpcPod } from './grpc-pod.ts';
 import { accepting, freePorts } from './ports.ts';
+import { createWebSocketPod } from './websocket-pod.ts';
 import { type Launched, LOAD_CPU, type Workspace } from './workspace.ts';
 
 export const BULK_BYTES = 100_000_000;
@@ -25,29 +33,43 @@ export type Pods = {
   readonly plainPort: number;
   /** The same over TLS, and the large file. */
   readonly tlsPort: number;
+  /** The small answers over HTTP/2 and TLS. */
+  readonly http2Port: number;
   /** Answers `blue` and `green`, to see which of two a Route leads to. */
   readonly bluePort: number;
   readonly greenPort: number;
-  /** Answer the request's head as JSON: method, url and header lines. */
+  /** Answer the request as JSON: method, url, header lines and body. */
   readonly echoPort: number;
   readonly echoTlsPort: number;
+  /** The same over HTTP/2, with TLS and without; `grpc-status: 0` is its trailer. */
+  readonly echoHttp2Port: number;
+  readonly echoH2cPort: number;
+  /** Answers gRPC calls over HTTP/2 without TLS. */
+  readonly grpcPort: number;
+  /** Sends WebSocket messages back. */
+  readonly webSocketPort: number;
   /** Answers after 50 ms. */
   readonly slowPort: number;
 };
 
 export async function startPods(workspace: Workspace, certificate: KeyPair): Promise<Pods> {
-  const ports = await freePorts('plainPort', 'tlsPort', 'bluePort', 'greenPort');
+  const ports = await freePorts('plainPort', 'tlsPort', 'http2Port', 'bluePort', 'greenPort');
   const nginx = launchNginx(workspace, certificate, ports);
   await accepting(nginx, Object.values(ports));
+  const secured = { cert: certificate.chain, key: certificate.key };
   return {
     ...ports,
     echoPort: await listening(createServer(echo)),
-    echoTlsPort: await listening(createTlsServer({ cert: certificate.chain, key: certificate.key }, echo)),
+    echoTlsPort: await listening(createTlsServer(secured, echo)),
+    echoHttp2Port: await listening(createHttp2Server(secured, echoOverHttp2)),
+    echoH2cPort: await listening(createH2cServer(echoOverHttp2)),
+    grpcPort: await listening(createGrpcPod()),
+    webSocketPort: await listening(createWebSocketPod()),
     slowPort: await listening(createServer(answerSlowly)),
   };
 }
 
-type NginxPorts = Pick<Pods, 'plainPort' | 'tlsPort' | 'bluePort' | 'greenPort'>;
+type NginxPorts = Pick<Pods, 'plainPort' | 'tlsPort' | 'http2Port' | 'bluePort' | 'greenPort'>;
 
 function launchNginx(workspace: Workspace, certificate: KeyPair, ports: NginxPorts): Launched {
   const folder = workspace.folder('nginx');
@@ -85,16 +107,42 @@ http {
     location = ${BULK_PATH} { root ${folder}; output_buffers 2 512k; }
     ${answer(SMALL_BODY)}
   }
+  server {
+    listen 127.0.0.1:${ports.http2Port} ssl http2;
+    ssl_certificate ${pem};
+    ssl_certificate_key ${pem};
+    ssl_protocols TLSv1.2 TLSv1.3;
+    ${answer(SMALL_BODY)}
+  }
 }
 `,
   );
   return workspace.launch(LOAD_CPU, 'nginx', ['-p', folder, '-e', 'stderr', '-c', join(folder, 'nginx.conf')]);
 }
 
-const echo: RequestListener = (request, response) => {
-  const body = JSON.stringify({ method: request.method, url: request.url, rawHeaders: request.rawHeaders });
-  response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }).end(body);
+const echo: RequestListener = async (request, response) => {
+  const { method, url, rawHeaders } = request;
+  const body = echoed({ method, url, rawHeaders, body: Buffer.concat(await request.toArray()) });
+  response.writeHead(200, { 'content-type': 'application/json', 'content-length': body.length }).end(body);
 };
+
+async function echoOverHttp2(request: Http2ServerRequest, response: Http2ServerResponse): Promise<void> {
+  const { method, url, rawHeaders } = request;
+  const body = echoed({ method, url, rawHeaders, body: Buffer.concat(await request.toArray()) });
+  response.addTrailers({ 'grpc-status': '0' });
+  response.writeHead(200, { 'content-type': 'application/json' }).end(body);
+}
+
+type Seen = {
+  readonly method: string | undefined;
+  readonly url: string | undefined;
+  readonly rawHeaders: readonly string[];
+  readonly body: Buffer;
+};
+
+function echoed(seen: Seen): Buffer {
+  return Buffer.from(JSON.stringify({ ...seen, body: seen.body.toString('base64') }));
+}
 
 const answerSlowly: RequestListener = (_, response) => {
   setTimeout(() => response.end('slow'), SLOW_POD_MS);

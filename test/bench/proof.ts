@@ -2,10 +2,13 @@
 // see is compared with the first contender of the same fidelity.
 
 import { createHash } from 'node:crypto';
-import { request as httpRequest, type IncomingMessage } from 'node:http';
-import { request as httpsRequest } from 'node:https';
-import type { TLSSocket } from 'node:tls';
+import { type Answer, headerLines, type Question } from './answer.ts';
+import { askHttp1 } from './ask-http1.ts';
+import { askHttp2 } from './ask-http2.ts';
+import { askWebSocket } from './ask-websocket.ts';
 import type { Contender, RunningContender } from './contenders/contender.ts';
+import { GRPC_MESSAGE } from './grpc-pod.ts';
+import { GRPC_HEADERS } from './h2load.ts';
 import { ECHO_PATH } from './routes.ts';
 import type { LoadScenario } from './scenarios/load-scenario.ts';
 
@@ -15,15 +18,6 @@ export type Started = { readonly contender: Contender; readonly running: Running
 type Observation = readonly string[];
 
 type Named = { readonly name: string; readonly seen: Observation };
-
-type Answer = {
-  readonly headers: readonly string[];
-  readonly body: Buffer;
-  readonly tls: readonly string[];
-};
-
-/** They say nothing of the router's work: the clock, and the connection's own. */
-const UNCOMPARED_HEADERS = new Set(['date', 'connection', 'keep-alive']);
 
 /** Sent to the echo pod: what a router must clean, add to or leave alone (Route semantics 5.4 and 5.5). */
 const HOSTILE_HEADERS: Readonly<Record<string, string>> = {
@@ -67,88 +61,44 @@ async function observe(
   fidelity: Contender['fidelity'],
 ): Promise<Observation | string> {
   const port = running.ports[scenario.entrance];
-  const answer = await ask(scenario, port, scenario.host, scenario.path, {});
+  const { entrance, host: servername, path } = scenario;
+  const question = { isTls: entrance !== 'http', port, servername, host: servername, path, headers: {} };
+  const answer = await ask(scenario, question);
   if (typeof answer === 'string') return answer;
-  if (fidelity === 'answer') return [`body ${digest(answer.body)}`, ...answer.tls];
+  if (fidelity === 'answer') return [`body ${digest(answer.body)}`, ...answer.trailers, ...answer.tls];
   // The router does not look into passthrough connections.
-  if (scenario.entrance === 'passthrough') return answer.headers;
+  if (entrance === 'passthrough') return answer.headers;
 
   // The host in capitals: the pod gets to see it in lower case.
-  const echo = await ask(scenario, port, scenario.host.toUpperCase(), `${ECHO_PATH}/a%20b?q=1`, HOSTILE_HEADERS);
+  const echo = await ask(scenario, {
+    ...question,
+    host: servername.toUpperCase(),
+    path: `${ECHO_PATH}/a%20b?q=1`,
+    headers: HOSTILE_HEADERS,
+  });
   if (typeof echo === 'string') return `the echo pod: ${echo}`;
-  const echoHeaders = echo.headers.filter((line) => !line.startsWith('content-length'));
+  const echoHeaders = [...echo.headers, ...echo.trailers].filter((line) => !line.startsWith('content-length'));
   return [...answer.headers, ...echoHeaders.map((line) => `echo: ${line}`), ...seenByPod(echo, port)];
 }
 
+/** The answer in the scenario's protocol, or what came instead of a good one. */
+async function ask(scenario: LoadScenario, question: Question): Promise<Answer | string> {
+  const { load } = scenario;
+  if (load.kind === 'websocket') return askWebSocket(question);
+  if (load.kind !== 'http2') return askHttp1(question);
+  if (load.call === 'get') return askHttp2(question, null);
+  const answer = await askHttp2({ ...question, headers: { ...question.headers, ...GRPC_HEADERS } }, GRPC_MESSAGE);
+  if (typeof answer === 'string' || answer.trailers.includes('trailer grpc-status: 0')) return answer;
+  return `no grpc-status of 0 but ${answer.trailers.join() || 'no trailers'}`;
+}
+
 function seenByPod(echo: Answer, port: number): readonly string[] {
-  const seen: { method: string; url: string; rawHeaders: string[] } = JSON.parse(echo.body.toString());
-  const lines = headerLines(seen.rawHeaders).map((line) =>
+  const seen: { method: string; url: string; rawHeaders: string[]; body: string } = JSON.parse(echo.body.toString());
+  const lines = headerLines(seen.rawHeaders)
     // Each contender has its own.
-    line.replace(`x-forwarded-port: ${port}`, 'x-forwarded-port: <port>'),
-  );
-  return [`pod: ${seen.method} ${seen.url}`, ...lines.map((line) => `pod: ${line}`)];
-}
-
-/** The answer with status 200, or what came instead. */
-function ask(
-  scenario: LoadScenario,
-  port: number,
-  host: string,
-  path: string,
-  headers: Readonly<Record<string, string>>,
-): Promise<Answer | string> {
-  const options = {
-    host: '127.0.0.1',
-    port,
-    path,
-    agent: false as const,
-    timeout: 30_000,
-    headers: { ...headers, host },
-  };
-  return new Promise((resolve) => {
-    const answered = (response: IncomingMessage): void => {
-      // Read now: the socket may be gone when the body has been read.
-      const tls = scenario.entrance === 'http' ? [] : tlsLines(response.socket as TLSSocket);
-      response.toArray().then(
-        (chunks) => {
-          if (response.statusCode !== 200) resolve(`status ${response.statusCode} instead of 200`);
-          else resolve({ headers: headerLines(response.rawHeaders), body: Buffer.concat(chunks), tls });
-        },
-        (error: Error) => resolve(error.message),
-      );
-    };
-    const request =
-      scenario.entrance === 'http'
-        ? httpRequest(options, answered)
-        : httpsRequest(
-            { ...options, servername: scenario.host, rejectUnauthorized: false, ecdhCurve: 'X25519' },
-            answered,
-          );
-    request.on('timeout', () => request.destroy(new Error('no answer for 30 s')));
-    request.on('error', (error) => resolve(error.message));
-    request.end();
-  });
-}
-
-function tlsLines(socket: TLSSocket): readonly string[] {
-  return [
-    `TLS ${socket.getProtocol()} ${socket.getCipher().standardName}`,
-    `certificate ${socket.getPeerCertificate().subject.CN} ${socket.getPeerCertificate().fingerprint256}`,
-  ];
-}
-
-function headerLines(rawHeaders: readonly string[]): readonly string[] {
-  const lines: string[] = [];
-  for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
-    const name = String(rawHeaders[at]).toLowerCase();
-    if (!UNCOMPARED_HEADERS.has(name)) lines.push(`${name}: ${rawHeaders[at + 1]}`);
-  }
-  // The order of lines with different names means nothing; a stable sort keeps that of lines with the same name.
-  return lines.toSorted((a, b) => nameOf(a).localeCompare(nameOf(b)));
-}
-
-function nameOf(line: string): string {
-  return line.slice(0, line.indexOf(':'));
+    .map((line) => line.replace(`x-forwarded-port: ${port}`, 'x-forwarded-port: <port>'));
+  const body = digest(Buffer.from(seen.body, 'base64'));
+  return [`pod: ${seen.method} ${seen.url}`, ...lines.map((line) => `pod: ${line}`), `pod: body ${body}`];
 }
 
 function digest(body: Buffer): string {

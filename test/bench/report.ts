@@ -7,6 +7,12 @@ import { median, pairedRatios, quantile } from './statistics.ts';
 /** The contender that the others are set against. */
 export const BASELINE = 'haproxy-openshift';
 
+const CPU_UNITS: Readonly<Record<LoadScenario['unit'], string>> = {
+  request: 'us/req',
+  message: 'us/msg',
+  '100 MB': 'ms/100 MB',
+};
+
 /** All runs of one contender in one scenario, one a round. */
 export type LoadResult = {
   readonly scenario: LoadScenario;
@@ -43,7 +49,7 @@ export function loadTable(results: readonly LoadResult[]): string {
       );
       const cpu = result.samples.map((sample) => sample.cpuUsPerUnit);
       const ratios = pairedRatios(cpu, baseline?.samples.map((sample) => sample.cpuUsPerUnit) ?? []);
-      const isBulk = result.scenario.unit !== 'request';
+      const isBulk = result.scenario.unit === '100 MB';
       const shown = isBulk ? cpu.map((us) => us / 1_000) : cpu;
       const of = (field: keyof Sample): number => median(result.samples.map((sample) => sample[field]));
       const isCompared = result.contender !== BASELINE && ratios.length > 0;
@@ -51,7 +57,7 @@ export function loadTable(results: readonly LoadResult[]): string {
         result.scenario.name,
         result.contender,
         median(shown).toFixed(1),
-        isBulk ? 'ms/100 MB' : 'us/req',
+        CPU_UNITS[result.scenario.unit],
         `${quantile(shown, 0.25).toFixed(1)}..${quantile(shown, 0.75).toFixed(1)}`,
         isCompared ? median(ratios).toFixed(3) : '',
         isCompared ? `${quantile(ratios, 0.25).toFixed(3)}..${quantile(ratios, 0.75).toFixed(3)}` : '',
@@ -59,10 +65,22 @@ export function loadTable(results: readonly LoadResult[]): string {
         (of('bytesPerSecond') / 1_000_000).toFixed(1),
         (of('p50Us') / 1_000).toFixed(2),
         (of('p99Us') / 1_000).toFixed(2),
-        String(result.samples.reduce((sum, sample) => sum + sample.errors, 0)),
+        String(sumOfErrors(result.samples)),
       ];
     }),
   );
+}
+
+/** One sentence for each contender and scenario with anything but good answers: its CPU time paid for something else. */
+export function failures(results: readonly LoadResult[]): readonly string[] {
+  return results.flatMap(({ scenario, contender, samples }) => {
+    const errors = sumOfErrors(samples);
+    return errors === 0 ? [] : [`${scenario.name}: ${contender}: ${errors} failed, so its figures say nothing`];
+  });
+}
+
+function sumOfErrors(samples: readonly Sample[]): number {
+  return samples.reduce((sum, sample) => sum + sample.errors, 0);
 }
 
 /** One line per figure of the scenarios that Headgate runs alone. */

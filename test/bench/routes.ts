@@ -1,5 +1,5 @@
-// The Routes that the contenders are compared on: one host for each way of termination, each with a second Route at /echo
-// (passthrough has no paths).
+// The Routes that the contenders are compared on: one host for each kind of traffic, most with a second Route at /echo (passthrough
+// has no paths, and the WebSocket pod tells by itself what it saw).
 
 import type { KeyPair } from './certificates.ts';
 import type { Pods } from './pods.ts';
@@ -15,6 +15,8 @@ export type BenchRoute = {
   readonly termination: Termination;
   /** The pod's port on 127.0.0.1. */
   readonly podPort: number;
+  /** Of the pod's port, as in its EndpointSlice. Empty: none is given, which means HTTP/1.1. */
+  readonly appProtocol: '' | 'kubernetes.io/h2c';
   /** What the router presents; edge and reencrypt only. */
   readonly certificate: KeyPair | null;
   /** PEM of what the pod's certificate is verified against; reencrypt only. */
@@ -25,48 +27,56 @@ export const NAMESPACE = 'bench';
 /** The path that leads to the echo pod. */
 export const ECHO_PATH = '/echo';
 
-export const HOSTS: Readonly<Record<Termination, string>> = {
-  none: 'plain.bench.test',
+export const HOSTS = {
+  plain: 'plain.bench.test',
   edge: 'edge.bench.test',
+  edgeHttp2: 'edge-h2.bench.test',
+  edgeGrpc: 'edge-grpc.bench.test',
+  edgeWebSocket: 'edge-websocket.bench.test',
   reencrypt: 'reencrypt.bench.test',
+  reencryptHttp2: 'reencrypt-h2.bench.test',
   passthrough: 'passthrough.bench.test',
-};
+} as const;
 
-/** The Routes of all load scenarios. `presented` is the routers' certificate, `pod` that of the pods. */
+/** The hosts whose TLS ends at the router. */
+export type TerminatedHost = Exclude<keyof typeof HOSTS, 'plain' | 'passthrough'>;
+
+/** The Routes of all load scenarios. `presented` are the routers' certificates, `pod` is that of the pods. */
 export function loadRoutes(
   pods: Pods,
-  presented: Readonly<Record<'edge' | 'reencrypt', KeyPair>>,
+  presented: Readonly<Record<TerminatedHost, KeyPair>>,
   pod: KeyPair,
 ): readonly BenchRoute[] {
-  const none = { host: HOSTS.none, termination: 'none', certificate: null, destinationAuthority: null } as const;
-  const edge = {
-    host: HOSTS.edge,
-    termination: 'edge',
-    certificate: presented.edge,
-    destinationAuthority: null,
-  } as const;
-  const reencrypt = {
-    host: HOSTS.reencrypt,
-    termination: 'reencrypt',
-    certificate: presented.reencrypt,
-    destinationAuthority: pod.chain,
-  } as const;
+  const none = { path: '', appProtocol: '', certificate: null, destinationAuthority: null } as const;
+  const plain = { ...none, host: HOSTS.plain, termination: 'none' } as const;
+  const edge = (host: 'edge' | 'edgeHttp2' | 'edgeGrpc' | 'edgeWebSocket') =>
+    ({ ...none, host: HOSTS[host], termination: 'edge', certificate: presented[host] }) as const;
+  const reencrypt = (host: 'reencrypt' | 'reencryptHttp2') =>
+    ({
+      ...none,
+      host: HOSTS[host],
+      termination: 'reencrypt',
+      certificate: presented[host],
+      destinationAuthority: pod.chain,
+    }) as const;
+  const h2c = { appProtocol: 'kubernetes.io/h2c' } as const;
+  // OpenShift offers HTTP/2 only where one Route alone carries the certificate (Route semantics 5.15).
+  const echo = { path: ECHO_PATH, certificate: null } as const;
   return [
-    { ...none, name: 'plain', path: '', podPort: pods.plainPort },
-    { ...none, name: 'plain-echo', path: ECHO_PATH, podPort: pods.echoPort },
-    { ...edge, name: 'edge', path: '', podPort: pods.plainPort },
-    { ...edge, name: 'edge-echo', path: ECHO_PATH, podPort: pods.echoPort },
-    { ...reencrypt, name: 'reencrypt', path: '', podPort: pods.tlsPort },
-    { ...reencrypt, name: 'reencrypt-echo', path: ECHO_PATH, podPort: pods.echoTlsPort },
-    {
-      name: 'passthrough',
-      host: HOSTS.passthrough,
-      path: '',
-      termination: 'passthrough',
-      podPort: pods.tlsPort,
-      certificate: null,
-      destinationAuthority: null,
-    },
+    { ...plain, name: 'plain', podPort: pods.plainPort },
+    { ...plain, name: 'plain-echo', path: ECHO_PATH, podPort: pods.echoPort },
+    { ...edge('edge'), name: 'edge', podPort: pods.plainPort },
+    { ...edge('edge'), name: 'edge-echo', path: ECHO_PATH, podPort: pods.echoPort },
+    { ...edge('edgeHttp2'), name: 'edge-h2', podPort: pods.plainPort },
+    { ...edge('edgeHttp2'), ...echo, name: 'edge-h2-echo', podPort: pods.echoPort },
+    { ...edge('edgeGrpc'), ...h2c, name: 'edge-grpc', podPort: pods.grpcPort },
+    { ...edge('edgeGrpc'), ...h2c, ...echo, name: 'edge-grpc-echo', podPort: pods.echoH2cPort },
+    { ...edge('edgeWebSocket'), name: 'edge-websocket', podPort: pods.webSocketPort },
+    { ...reencrypt('reencrypt'), name: 'reencrypt', podPort: pods.tlsPort },
+    { ...reencrypt('reencrypt'), name: 'reencrypt-echo', path: ECHO_PATH, podPort: pods.echoTlsPort },
+    { ...reencrypt('reencryptHttp2'), name: 'reencrypt-h2', podPort: pods.http2Port },
+    { ...reencrypt('reencryptHttp2'), ...echo, name: 'reencrypt-h2-echo', podPort: pods.echoHttp2Port },
+    { ...none, name: 'passthrough', host: HOSTS.passthrough, termination: 'passthrough', podPort: pods.tlsPort },
   ];
 }
 
@@ -78,6 +88,7 @@ export function otherRoutes(count: number, pods: Pods): readonly BenchRoute[] {
     path: '',
     termination: i % 2 === 0 ? 'none' : 'edge',
     podPort: pods.plainPort,
+    appProtocol: '',
     certificate: null,
     destinationAuthority: null,
   }));

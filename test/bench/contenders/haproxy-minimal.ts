@@ -7,7 +7,7 @@ import { writePem } from '../certificates.ts';
 import { freePorts } from '../ports.ts';
 import type { BenchRoute } from '../routes.ts';
 import type { Contender, ContenderSetup, RunningContender } from './contender.ts';
-import { startHaproxy } from './haproxy.ts';
+import { CIPHER_SUITES, startHaproxy } from './haproxy.ts';
 
 export const haproxyMinimal: Contender = {
   name: 'haproxy-minimal',
@@ -31,6 +31,7 @@ function configuration(setup: ContenderSetup, ports: RunningContender['ports']):
     routes.map((route) => `  use_backend ${route.name} if { req.hdr(host) ${route.host} }`).join('\n');
   return `global
   nbthread 1
+  ssl-default-bind-ciphersuites ${CIPHER_SUITES}
 
 defaults
   mode http
@@ -43,7 +44,7 @@ frontend http
 ${use(of('none'))}
 
 frontend https
-  bind 127.0.0.1:${ports.https} ssl crt ${certificates}
+  bind 127.0.0.1:${ports.https} ssl crt ${certificates} alpn h2,http/1.1
 ${use([...of('edge'), ...of('reencrypt')])}
 
 listen passthrough
@@ -59,9 +60,10 @@ function backend(route: BenchRoute, folder: string): string {
   if (route.termination === 'passthrough') return '';
   const authority = join(folder, `${route.name}.ca.pem`);
   if (route.destinationAuthority !== null) writeFileSync(authority, route.destinationAuthority);
-  const tls = route.destinationAuthority === null ? '' : ` ssl verify required ca-file ${authority}`;
+  const tls = route.destinationAuthority === null ? '' : ` ssl verify required ca-file ${authority} alpn h2,http/1.1`;
+  const protocol = route.appProtocol === '' ? '' : ' proto h2';
   return `
 backend ${route.name}
-  server pod 127.0.0.1:${route.podPort}${tls}
+  server pod 127.0.0.1:${route.podPort}${tls}${protocol}
 `;
 }

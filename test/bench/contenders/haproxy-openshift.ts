@@ -1,7 +1,7 @@
 // HAProxy as the OpenShift router configures it: the shape of images/router/haproxy/conf/haproxy-config.template in
-// github.com/openshift/router with the defaults of every setting, one thread, and no access log. Cut are only parts that no
-// request of the bench passes (stats page, error pages, captures, cipher lists for TLS 1.2), and the sticky cookie: the Routes
-// count as annotated with disable_cookies, until Headgate has cookies too.
+// github.com/openshift/router with the defaults of every setting (so HTTP/2 is offered), one thread, and no access log. Cut are
+// only parts that no request of the bench passes (stats page, error pages, captures, cipher lists for TLS 1.2), and the sticky
+// cookie: the Routes count as annotated with disable_cookies, until Headgate has cookies too.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { writePem } from '../certificates.ts';
 import { freePorts } from '../ports.ts';
 import { type BenchRoute, NAMESPACE, type Termination } from '../routes.ts';
 import type { Contender, ContenderSetup, RunningContender } from './contender.ts';
-import { startHaproxy } from './haproxy.ts';
+import { CIPHER_SUITES, startHaproxy } from './haproxy.ts';
 
 export const haproxyOpenshift: Contender = {
   name: 'haproxy-openshift',
@@ -61,6 +61,7 @@ frontend fe_${name}
   tune.maxrewrite 8192
   tune.bufsize 32768
   ssl-default-bind-options ssl-min-ver TLSv1.2
+  ssl-default-bind-ciphersuites ${CIPHER_SUITES}
 
 defaults
   timeout connect 5s
@@ -115,7 +116,8 @@ ${serverLine} weight 1
 `;
   }
   const authority = join(folder, `${route.name}.ca.pem`);
-  const tls = route.termination === 'reencrypt' ? ` ssl verify required ca-file ${authority}` : '';
+  const tls = route.termination === 'reencrypt' ? ` ssl alpn h2,http/1.1 verify required ca-file ${authority}` : '';
+  const protocol = route.appProtocol === '' ? '' : ' proto h2';
   return `
 backend ${backendName(route)}
   mode http
@@ -131,7 +133,7 @@ backend ${backendName(route)}
   acl ipv6_addr src -m sub :
   http-request add-header Forwarded for=\\"[%[src]]\\";host=%[req.hdr(host)];proto=%[req.hdr(X-Forwarded-Proto)] if ipv6_addr
   http-request add-header Forwarded for=%[src];host=%[req.hdr(host)];proto=%[req.hdr(X-Forwarded-Proto)] if !ipv6_addr
-${serverLine} weight 1${tls}
+${serverLine} weight 1${tls}${protocol}
 `;
 }
 
@@ -170,7 +172,10 @@ function writeMaps({ folder, routes }: ContenderSetup): void {
       writeFileSync(join(folder, `${route.name}.ca.pem`), route.destinationAuthority);
     }
     if (route.certificate === null) return [];
-    return [`${writePem(join(folder, 'certs', `${NAMESPACE}:${route.name}.pem`), route.certificate)} ${route.host}`];
+    const file = writePem(join(folder, 'certs', `${NAMESPACE}:${route.name}.pem`), route.certificate);
+    const carriers = terminated.filter(({ certificate }) => certificate?.chain === route.certificate?.chain);
+    // A certificate of several Routes would let browsers use one connection for all of them (Route semantics 5.15).
+    return [`${file} ${carriers.length === 1 ? '[alpn h2,http/1.1] ' : ''}${route.host}`];
   });
   write('cert_config', certificateLines);
 }

@@ -7,6 +7,9 @@ import { accepting } from '../ports.ts';
 import { CONTENDER_CPU } from '../workspace.ts';
 import type { ContenderSetup, RunningContender } from './contender.ts';
 
+/** TLS 1.3 suites in the order in which the ingress operator sets them for the router (ROUTER_CIPHERSUITES), as does Headgate. */
+export const CIPHER_SUITES = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256';
+
 /** Starts HAProxy and waits until it listens. Throws with its own words when it refuses the configuration. */
 export async function startHaproxy(
   setup: ContenderSetup,

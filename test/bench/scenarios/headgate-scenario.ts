@@ -48,6 +48,7 @@ export function numberedRoute(index: number, podPort: number): BenchRoute {
     path: '',
     termination: 'none',
     podPort,
+    appProtocol: '',
     certificate: null,
     destinationAuthority: null,
   };

@@ -1,9 +1,11 @@
-// Requests of one kind against one contender, and the CPU time that each cost it.
+// Requests or messages of one kind against one contender, and the CPU time that each cost it.
 
 import type { Entrance, RunningContender } from '../contenders/contender.ts';
 import { cpuTimeUs } from '../cpu-time.ts';
+import { type Http2Call, runH2load } from '../h2load.ts';
 import type { LoadReport } from '../load-report.ts';
 import { runNewConnections } from '../new-connections.ts';
+import { runWebSocketEchoes } from '../websocket-echoes.ts';
 import type { Workspace } from '../workspace.ts';
 import { runWrk } from '../wrk.ts';
 
@@ -14,9 +16,11 @@ export type LoadScenario = {
   readonly path: string;
   readonly load:
     | { readonly kind: 'keep-alive'; readonly connections: number }
-    | { readonly kind: 'new-connections'; readonly concurrency: number };
+    | { readonly kind: 'new-connections'; readonly concurrency: number }
+    | { readonly kind: 'http2'; readonly connections: number; readonly streams: number; readonly call: Http2Call }
+    | { readonly kind: 'websocket'; readonly connections: number };
   /** What the CPU time is divided by. */
-  readonly unit: 'request' | '100 MB';
+  readonly unit: 'request' | 'message' | '100 MB';
 };
 
 /** One run. */
@@ -44,7 +48,7 @@ export async function measure(
   const cpuUs = cpuTimeUs(pids) - before;
   const durationS = report.durationUs / 1_000_000;
   return {
-    cpuUsPerUnit: cpuUs / (scenario.unit === 'request' ? report.requests : report.bytes / 100_000_000),
+    cpuUsPerUnit: cpuUs / (scenario.unit === '100 MB' ? report.bytes / 100_000_000 : report.requests),
     requestsPerSecond: report.requests / durationS,
     bytesPerSecond: report.bytes / durationS,
     p50Us: report.p50Us,
@@ -62,5 +66,11 @@ function runLoad(workspace: Workspace, scenario: LoadScenario, port: number, sec
     }
     case 'new-connections':
       return runNewConnections(workspace, { host, port, path, concurrency: load.concurrency, seconds });
+    case 'http2': {
+      const { connections, streams, call } = load;
+      return runH2load(workspace, { host, port, path, connections, streams, call, seconds });
+    }
+    case 'websocket':
+      return runWebSocketEchoes(workspace, { host, port, path, connections: load.connections, seconds });
   }
 }

@@ -6,7 +6,7 @@ import type { LoadScenario } from './load-scenario.ts';
 export const plain: LoadScenario = {
   name: 'plain',
   entrance: 'http',
-  host: HOSTS.none,
+  host: HOSTS.plain,
   path: '/',
   load: { kind: 'keep-alive', connections: 64 },
   unit: 'request',
