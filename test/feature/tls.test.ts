@@ -121,7 +121,6 @@ describe('versions and key exchange', () => {
     ['post-quantum', { minVersion: 'TLSv1.3', ecdhCurve: 'X25519MLKEM768' }, 'TLSv1.3'],
     ['a hello without key share for what the server prefers', { ecdhCurve: 'P-521:X25519' }, 'TLSv1.3'],
     ['ALPN http/1.1', { ALPNProtocols: ['http/1.1'] }, 'TLSv1.3'],
-    ['ALPN h2 and http/1.1', { ALPNProtocols: ['h2', 'http/1.1'] }, 'TLSv1.3'],
   ])('%s', async (_name, options, version) => {
     await using backend = await pod();
     await using plane = await serve(backend);

@@ -118,8 +118,6 @@ export class Http2Link {
   /** What the peer lets us do. */
   peerMaxStreams: number;
   peerConnectProtocol = false;
-  /** How requests of ours are said to go. */
-  scheme: 'http' | 'https' = 'https';
   readonly #isServer: boolean;
   readonly #user: LinkUser;
   readonly #readers: FieldReaders;
@@ -273,13 +271,32 @@ export class Http2Link {
 
   // What the streams ask for.
 
-  /** Sends an HTTP/1.1 head as fields. */
-  sendHead(stream: number, text: string, end: boolean): void {
+  /** Sends the head of a response, an HTTP/1.1 one with its empty line, as fields. */
+  sendResponse(stream: number, text: string, end: boolean): void {
+    if (this.#over) return;
+    const status = (text.charCodeAt(9) - 48) * 100 + (text.charCodeAt(10) - 48) * 10 + text.charCodeAt(11) - 48;
+    scratchEnd = encodeStatus(scratch, 0, status);
+    writeLines(text, text.indexOf('\r\n') + 2, text.length - 2, scratchWriter);
+    this.#sendBlock(stream, end);
+  }
+
+  /**
+   * Sends the head of a request, an HTTP/1.1 one with its empty line, as fields: its first line and Host become
+   * pseudo-headers, the wish for a WebSocket an extended CONNECT (RFC 8441). `scheme`: of the target, as the client has it.
+   */
+  sendRequest(stream: number, text: string, scheme: 'http' | 'https', end: boolean): void {
     if (this.#over) return;
     scratchEnd = 0;
     const lineEnd = text.indexOf('\r\n');
-    if (this.#isServer) this.#startResponse(text);
-    else this.#startRequest(text, lineEnd);
+    const methodEnd = text.indexOf(' ');
+    // Other protocols than WebSocket have no extended CONNECT: the request goes without its wish to switch.
+    const tunnels = lineValue(text, 'upgrade').toLowerCase() === 'websocket';
+    scratchWriter.field(':method', tunnels ? 'CONNECT' : text.slice(0, methodEnd));
+    if (tunnels) scratchWriter.field(':protocol', 'websocket');
+    scratchWriter.field(':scheme', scheme);
+    const authority = lineValue(text, 'host');
+    if (authority !== '') scratchWriter.field(':authority', authority);
+    scratchWriter.field(':path', text.slice(methodEnd + 1, lineEnd - ' HTTP/1.1'.length));
     writeLines(text, lineEnd + 2, text.length - 2, scratchWriter);
     this.#sendBlock(stream, end);
   }
@@ -670,25 +687,6 @@ export class Http2Link {
   }
 
   // The rest.
-
-  #startResponse(text: string): void {
-    const status = (text.charCodeAt(9) - 48) * 100 + (text.charCodeAt(10) - 48) * 10 + text.charCodeAt(11) - 48;
-    scratchEnd = encodeStatus(scratch, 0, status);
-  }
-
-  /** `GET /path HTTP/1.1` and the Host line become pseudo-headers; an upgrade becomes an extended CONNECT (RFC 8441). */
-  #startRequest(text: string, lineEnd: number): void {
-    const methodEnd = text.indexOf(' ');
-    const path = text.slice(methodEnd + 1, lineEnd - ' HTTP/1.1'.length);
-    // Other protocols than WebSocket have no extended CONNECT: the request goes without its wish to switch.
-    const tunnels = lineValue(text, 'upgrade').toLowerCase() === 'websocket';
-    scratchWriter.field(':method', tunnels ? 'CONNECT' : text.slice(0, methodEnd));
-    if (tunnels) scratchWriter.field(':protocol', 'websocket');
-    scratchWriter.field(':scheme', this.scheme);
-    const authority = lineValue(text, 'host');
-    if (authority !== '') scratchWriter.field(':authority', authority);
-    scratchWriter.field(':path', path);
-  }
 
   /** Writes the fields in the scratch as HEADERS and, if they are many, CONTINUATION frames. */
   #sendBlock(stream: number, end: boolean): void {

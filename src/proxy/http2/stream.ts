@@ -67,10 +67,17 @@ export class Http2Stream {
     return this.#heldBytes > 0;
   }
 
-  /** Sends a head, given as an HTTP/1.1 head with its empty line. `end`: nothing follows. */
-  sendHead(text: string, end: boolean): void {
+  /** Sends the head of a response, given as an HTTP/1.1 head with its empty line. `end`: nothing follows. */
+  sendResponse(text: string, end: boolean): void {
     if (this.#closed || this.localDone) return;
-    this.#link.sendHead(this.id, text, end);
+    this.#link.sendResponse(this.id, text, end);
+    if (end) this.#endLocal();
+  }
+
+  /** Sends the head of a request, given likewise. */
+  sendRequest(text: string, scheme: 'http' | 'https', end: boolean): void {
+    if (this.#closed || this.localDone) return;
+    this.#link.sendRequest(this.id, text, scheme, end);
     if (end) this.#endLocal();
   }
 

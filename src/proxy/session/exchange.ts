@@ -291,10 +291,11 @@ export class Exchange implements UpstreamUser, RelayUser {
     const last = body.done && this.#trailers === '';
     let taken: boolean;
     if (this.#heldBytes === 0 && !(last && this.#chunks)) {
-      taken = upstream.sendHead(this.#headText, empty, last);
+      taken = upstream.sendHead(this.#headText, this.#scheme, empty, last);
     } else {
       const held = Buffer.concat(this.#held, this.#heldBytes);
-      taken = upstream.sendHead(this.#headText, this.#chunks ? inChunk(held, last ? 'last' : 'more') : held, last);
+      const bytes = this.#chunks ? inChunk(held, last ? 'last' : 'more') : held;
+      taken = upstream.sendHead(this.#headText, this.#scheme, bytes, last);
       this.#held = [];
       this.#heldBytes = 0;
     }

@@ -100,11 +100,11 @@ export class Http2Exchange implements Downstream, StreamUser, DeadlineOwner, Tun
   }
 
   sendInterim(text: string): void {
-    this.#stream?.sendHead(text, false);
+    this.#stream?.sendResponse(text, false);
   }
 
   sendHead(text: string, body: Buffer, last: boolean): void {
-    this.#stream?.sendHead(text, last && body.length === 0);
+    this.#stream?.sendResponse(text, last && body.length === 0);
     if (body.length > 0) this.sendBody(body, last);
   }
 
@@ -143,7 +143,7 @@ export class Http2Exchange implements Downstream, StreamUser, DeadlineOwner, Tun
   }
 
   startTunnel(head: string, upstream: Upstream, rest: Buffer): void {
-    this.#stream?.sendHead(accepted(head), false);
+    this.#stream?.sendResponse(accepted(head), false);
     if (this.#slot !== null) this.#context.deadlines.clear(this.#slot);
     const splice = new Splice(this.#context, this, upstream, (reason) => {
       this.#record.receivedBytes += splice.received;

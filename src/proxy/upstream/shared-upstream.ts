@@ -2,6 +2,7 @@
 
 import { ErrorCode } from '../../protocol/http2-frames.ts';
 import type { ResponseFields } from '../../protocol/http2-head.ts';
+import type { Scheme } from '../../table/entries.ts';
 import type { Deadlines } from '../deadlines.ts';
 import { type FieldReaders, Http2Link, type LinkLimits, type LinkUser } from '../http2/link.ts';
 import type { Http2Stream, StreamUser } from '../http2/stream.ts';
@@ -93,7 +94,6 @@ export class SharedUpstream implements UpstreamUser, LinkUser {
 
   /** Begins to speak: the connection is open. */
   start(): void {
-    this.#link.scheme = this.#connection.isTls ? 'https' : 'http';
     this.#link.output.held = false;
     this.#link.output.flush();
     this.#openTimer = setTimeout(() => this.#neverOpened(), this.#settingsTimeoutMs);
@@ -254,8 +254,8 @@ export class UpstreamStream implements Upstream, StreamUser {
     return this.#shared.takesTunnels;
   }
 
-  sendHead(text: string, body: Buffer, last: boolean): boolean {
-    this.#stream?.sendHead(text, last && body.length === 0);
+  sendHead(text: string, scheme: Scheme, body: Buffer, last: boolean): boolean {
+    this.#stream?.sendRequest(text, scheme, last && body.length === 0);
     return body.length === 0 || this.sendBody(body, last);
   }
 

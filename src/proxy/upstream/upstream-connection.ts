@@ -2,7 +2,7 @@
 
 import { connect as connectTcp, isIP, type NetConnectOpts, type Socket } from 'node:net';
 import { connect as connectTls, type SecureContext, TLSSocket } from 'node:tls';
-import type { Endpoint } from '../../table/entries.ts';
+import type { Endpoint, Scheme } from '../../table/entries.ts';
 import { DirectWriter } from '../direct-write.ts';
 import { SharedRead } from '../shared-read.ts';
 import type { ConnectFailure, Upstream, UpstreamUser } from './upstream.ts';
@@ -99,7 +99,7 @@ export class UpstreamConnection implements Upstream {
     return this.socket instanceof TLSSocket && this.socket.alpnProtocol === 'h2';
   }
 
-  sendHead(text: string, body: Buffer): boolean {
+  sendHead(text: string, _scheme: Scheme, body: Buffer): boolean {
     return this.writer.writeMessage(text, body);
   }
 

@@ -2,6 +2,7 @@
 // shared.
 
 import type { ResponseFields } from '../../protocol/http2-head.ts';
+import type { Scheme } from '../../table/entries.ts';
 
 export type ConnectFailure = 'refused' | 'timeout' | 'unreachable' | 'tls-failed' | 'limit';
 
@@ -9,8 +10,11 @@ export type ConnectFailure = 'refused' | 'timeout' | 'unreachable' | 'tls-failed
 export interface Upstream {
   /** Whether bodies go in HTTP/1.1's framing. Else their bare content does, and its end is told. */
   readonly framed: boolean;
-  /** Sends a head and what goes with it. `last`: nothing follows. False: `onUpstreamDrain` will come. */
-  sendHead(text: string, body: Buffer, last: boolean): boolean;
+  /**
+   * Sends a head and what goes with it. `scheme`: by which the client asked. `last`: nothing follows. False:
+   * `onUpstreamDrain` will come.
+   */
+  sendHead(text: string, scheme: Scheme, body: Buffer, last: boolean): boolean;
   sendBody(bytes: Buffer, last: boolean): boolean;
   /** Ends a bare body, with trailers as lines. */
   sendEnd(trailers: string): void;
