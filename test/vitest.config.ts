@@ -11,7 +11,14 @@ const config: ViteUserConfig = defineConfig({
           // Pure code: no socket, no process, no clock.
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/feature/**', 'test/cluster/**', 'test/charts/**', 'test/bench/**'],
+          exclude: [
+            'test/feature/**',
+            'test/cluster/**',
+            'test/hostile/**',
+            'test/peers/**',
+            'test/charts/**',
+            'test/bench/**',
+          ],
           pool: 'threads',
           isolate: false,
         },
@@ -39,6 +46,29 @@ const config: ViteUserConfig = defineConfig({
           include: ['test/cluster/**/*.test.ts'],
           pool: 'forks',
           fileParallelism: false,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          // The real command between programs of others: gRPC, browsers, curl, nginx.
+          name: 'peers',
+          include: ['test/peers/**/*.test.ts'],
+          pool: 'forks',
+          fileParallelism: false,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          // The real command under attack. After all others: how soon an honest request is answered says nothing on a busy machine.
+          name: 'hostile',
+          include: ['test/hostile/**/*.test.ts'],
+          pool: 'forks',
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },

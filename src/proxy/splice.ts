@@ -58,6 +58,8 @@ export class Splice implements DeadlineOwner, UpstreamUser {
   }
 
   onClientData(chunk: Buffer): void {
+    // Of a pod that has said all and gone away, the client may still hear; it cannot tell it anything.
+    if (this.#upstreamGone) return;
     this.received += chunk.length;
     this.#counters.received.value += chunk.length;
     this.#deadlines.set(this.#slot, this.#idleMs);
@@ -121,7 +123,9 @@ export class Splice implements DeadlineOwner, UpstreamUser {
 
   onUpstreamClose(): void {
     this.#upstreamGone = true;
-    this.#closed('upstream-truncated');
+    // What it said last may still be on its way to the client.
+    if (this.#upstreamEnded && !this.#client.destroyed) this.#client.resume();
+    else this.#closed('upstream-truncated');
   }
 
   /** Cuts both sides. Only the first reason counts. */

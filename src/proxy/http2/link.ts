@@ -143,6 +143,8 @@ export class Http2Link {
   /** Streams of the peer's above this one are refused: it has been told so. */
   #lastTaken = maxWindow;
   readonly #recentResets: Set<number> = new Set();
+  /** The peer has changed what its table of fields may hold: it waits to be told how much of it we use (RFC 7541 4.2). */
+  #tableChanged = false;
   /** A head that goes on in CONTINUATION frames. */
   #blockStream = 0;
   #blockEnd = false;
@@ -208,6 +210,7 @@ export class Http2Link {
   open(user: StreamUser): Http2Stream {
     this.#ownStream += 2;
     const stream = new Http2Stream(this.#ownStream, this, user, this.#peerWindow, streamWindow);
+    stream.idle = true;
     this.streams.set(stream.id, stream);
     return stream;
   }
@@ -275,7 +278,8 @@ export class Http2Link {
   sendResponse(stream: number, text: string, end: boolean): void {
     if (this.#over) return;
     const status = (text.charCodeAt(9) - 48) * 100 + (text.charCodeAt(10) - 48) * 10 + text.charCodeAt(11) - 48;
-    scratchEnd = encodeStatus(scratch, 0, status);
+    this.#beginBlock();
+    scratchEnd = encodeStatus(scratch, scratchEnd, status);
     writeLines(text, text.indexOf('\r\n') + 2, text.length - 2, scratchWriter);
     this.#sendBlock(stream, end);
   }
@@ -286,7 +290,7 @@ export class Http2Link {
    */
   sendRequest(stream: number, text: string, scheme: 'http' | 'https', end: boolean): void {
     if (this.#over) return;
-    scratchEnd = 0;
+    this.#beginBlock();
     const lineEnd = text.indexOf('\r\n');
     const methodEnd = text.indexOf(' ');
     // Other protocols than WebSocket have no extended CONNECT: the request goes without its wish to switch.
@@ -303,7 +307,7 @@ export class Http2Link {
 
   sendTrailers(stream: number, lines: string): void {
     if (this.#over) return;
-    scratchEnd = 0;
+    this.#beginBlock();
     writeLines(lines, 0, lines.length, scratchWriter);
     this.#sendBlock(stream, true);
   }
@@ -615,6 +619,9 @@ export class Http2Link {
     switch (setting) {
       case Setting.enablePush:
         return value > 1 || (value === 1 && !this.#isServer) ? ErrorCode.protocol : ErrorCode.none;
+      case Setting.headerTableSize:
+        this.#tableChanged = true;
+        break;
       case Setting.maxConcurrentStreams:
         this.peerMaxStreams = value;
         break;
@@ -688,6 +695,14 @@ export class Http2Link {
 
   // The rest.
 
+  #beginBlock(): void {
+    scratchEnd = 0;
+    if (!this.#tableChanged) return;
+    this.#tableChanged = false;
+    // We use none of it.
+    scratch[scratchEnd++] = 0x20;
+  }
+
   /** Writes the fields in the scratch as HEADERS and, if they are many, CONTINUATION frames. */
   #sendBlock(stream: number, end: boolean): void {
     const endStream = end ? Flag.endStream : 0;
@@ -725,7 +740,7 @@ export class Http2Link {
 
   /** A frame on a stream that is not open: whether that is the peer's good right, as it may cross our reset. */
   #frameOfClosed(id: number): boolean {
-    if (this.#recentResets.has(id)) return true;
+    if (this.#recentResets.has(id)) return this.#spend(Cost.frame);
     this.fail(this.#isIdle(id) ? ErrorCode.protocol : ErrorCode.streamClosed);
     return false;
   }

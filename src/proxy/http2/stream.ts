@@ -4,6 +4,9 @@ import { defaultFrameBytes, ErrorCode, FrameType } from '../../protocol/http2-fr
 import type { ResponseFields } from '../../protocol/http2-head.ts';
 import type { Http2Link } from './link.ts';
 
+/** What a stream is lost with when its connection is: beside the ErrorCodes, which peers may send. */
+export const connectionLost = -1;
+
 /** Who uses a stream. Calls come one at a time. */
 export interface StreamUser {
   /** The head of an interim or final response; on streams that we opened. `end`: nothing follows. */
@@ -13,7 +16,7 @@ export interface StreamUser {
   onStreamTrailers(lines: string): void;
   /** All that was sent has gone; more may be. */
   onStreamWritable(): void;
-  /** The stream is gone before it was done: an ErrorCode, of the peer's or of the connection's end. */
+  /** The stream is gone before it was done, by an ErrorCode or `connectionLost`. */
   onStreamReset(code: number): void;
   /** The stream is closed, whatever closed it. The last call. */
   onStreamOver(): void;
@@ -34,6 +37,8 @@ export class Http2Stream {
   /** END_STREAM has been sent, or received. */
   localDone = false;
   remoteDone = false;
+  /** The peer does not know of it yet: a stream of ours on which nothing has been sent. */
+  idle = false;
   /** The final head has come; on streams that we opened. */
   headCame = false;
   readonly #link: Http2Link;
@@ -77,6 +82,7 @@ export class Http2Stream {
   /** Sends the head of a request, given likewise. */
   sendRequest(text: string, scheme: 'http' | 'https', end: boolean): void {
     if (this.#closed || this.localDone) return;
+    this.idle = false;
     this.#link.sendRequest(this.id, text, scheme, end);
     if (end) this.#endLocal();
   }
@@ -112,7 +118,7 @@ export class Http2Stream {
   /** Ends the stream at once. */
   reset(code: number): void {
     if (this.#closed) return;
-    if (!this.localDone || !this.remoteDone) this.#link.sendReset(this, code);
+    if (!this.idle && !(this.localDone && this.remoteDone)) this.#link.sendReset(this, code);
     this.#close();
   }
 

@@ -14,6 +14,7 @@ import { type AnswerReason, renderAnswer, renderGrpcAnswer, renderHealth, render
 import type { ProxyContext } from '../context.ts';
 import type { EndReason } from '../end-reason.ts';
 import type { Pick } from '../upstream/balancer.ts';
+import { UpstreamStream } from '../upstream/shared-upstream.ts';
 import type { ConnectFailure, Upstream, UpstreamUser } from '../upstream/upstream.ts';
 import { UpstreamConnection } from '../upstream/upstream-connection.ts';
 import { clientRefusal } from './client-certificate.ts';
@@ -65,6 +66,8 @@ export class Exchange implements UpstreamUser, RelayUser {
   #reused = false;
   /** Bare content goes to an HTTP/1.1 pod in chunks of our making. */
   #chunks = false;
+  /** The pod is asked for a tunnel as HTTP/2 has them. */
+  #tunnels = false;
   /** More was written to the upstream than it has taken, so the client has been told to wait. */
   #upstreamBlocked = false;
 
@@ -174,13 +177,10 @@ export class Exchange implements UpstreamUser, RelayUser {
       return empty;
     }
     this.#record.receivedBytes += content.length;
-    if (!this.#bare) {
-      if (content.length > 0) this.#passBody(content, false);
-    } else {
-      const last = body.done && body.trailers === '';
-      if (content.length > 0 || last) this.#passBody(content, last);
-      if (body.done && !last) this.#passTrailers(body.trailers);
-    }
+    // In its own framing a body brings its end and its trailers along.
+    const last = body.done && (!this.#bare || body.trailers === '');
+    if (content.length > 0 || (last && this.#bare)) this.#passBody(content, last);
+    if (body.done && !last) this.#passTrailers(body.trailers);
     if (this.#state === 'exchanging') this.#awaitTurn();
     return body.consumed === chunk.length ? empty : chunk.subarray(body.consumed);
   }
@@ -276,6 +276,7 @@ export class Exchange implements UpstreamUser, RelayUser {
     const shared = connector.shared(pick, rule, hostName, sender, table, use, this);
     if (shared !== null) {
       this.#upstream = shared;
+      this.#reused = shared.open;
       if (shared.open) this.#send(shared);
       return;
     }
@@ -284,11 +285,16 @@ export class Exchange implements UpstreamUser, RelayUser {
   }
 
   #send(upstream: Upstream): void {
+    this.#tunnels = this.#wantsUpgrade && !upstream.framed && wantsWebSocket(this.#headText);
+    if (this.#tunnels && upstream instanceof UpstreamStream && !upstream.takesTunnels) {
+      this.onBadResponse('no-tunnels');
+      return;
+    }
     this.#state = 'exchanging';
     const body = this.#requestBody;
     const bareToFramed = this.#bare && upstream.framed;
     this.#chunks = bareToFramed && body.framing === 'chunked';
-    const last = body.done && this.#trailers === '';
+    const last = body.done && this.#trailers === '' && !this.#tunnels;
     let taken: boolean;
     if (this.#heldBytes === 0 && !(last && this.#chunks)) {
       taken = upstream.sendHead(this.#headText, this.#scheme, empty, last);
@@ -343,8 +349,12 @@ export class Exchange implements UpstreamUser, RelayUser {
     else this.#answer(503, 'connect-failed', failure);
   }
 
-  onUpstreamRefused(): void {
+  onUpstreamRefused(why: 'refused' | 'full'): void {
     this.#upstream = null;
+    if (why === 'full') {
+      this.#dispatch(null);
+      return;
+    }
     // What has been passed on of a body is not here any more.
     const isWhole = this.#state === 'connecting' || this.#requestBody.framing === 'none';
     if (this.#relay.silent && isWhole && this.#mayRetry('stale')) this.#dispatch(null);
@@ -367,23 +377,24 @@ export class Exchange implements UpstreamUser, RelayUser {
   }
 
   onUpstreamEnd(): void {
-    this.#upstreamOver(false);
+    this.#upstreamOver('closed');
   }
 
-  onUpstreamClose(reset: boolean): void {
-    this.#upstreamOver(reset);
+  onUpstreamClose(how: 'closed' | 'broken' | 'cut'): void {
+    this.#upstreamOver(how);
   }
 
-  #upstreamOver(reset: boolean): void {
+  #upstreamOver(how: 'closed' | 'broken' | 'cut'): void {
     if (this.#state !== 'exchanging') return;
     const relay = this.#relay;
     if (relay.started) {
-      if (reset || !relay.closed()) this.onTruncated();
+      if (how !== 'closed' || !relay.closed()) this.onTruncated();
       return;
     }
     this.#dropUpstream();
-    if (relay.silent && this.#reused && this.#repeatable && this.#mayRetry('stale')) this.#dispatch(null);
-    else this.#answer(502, 'upstream-closed', reset ? 'reset' : null);
+    const isStale = how !== 'cut' && relay.silent && this.#reused && this.#repeatable;
+    if (isStale && this.#mayRetry('stale')) this.#dispatch(null);
+    else this.#answer(502, 'upstream-closed', how === 'closed' ? null : 'reset');
   }
 
   onUpstreamData(chunk: Buffer): void {
@@ -396,7 +407,7 @@ export class Exchange implements UpstreamUser, RelayUser {
 
   onUpstreamHead(fields: ResponseFields, last: boolean): void {
     if (this.#state !== 'exchanging') return;
-    if (this.#wantsUpgrade && fields.isSuccess && !last) this.#tunnel(switched(fields.text, this.#headText), empty);
+    if (this.#tunnels && fields.isSuccess && !last) this.#tunnel(switched(fields.text, this.#headText), empty);
     else this.#relay.takeHead(fields, last);
   }
 
@@ -469,11 +480,14 @@ export class Exchange implements UpstreamUser, RelayUser {
   }
 
   onBadResponse(detail: string): void {
-    this.#dropUpstream();
+    this.#upstream?.reject();
+    this.#upstream = null;
     this.#answer(502, 'bad-response', detail);
   }
 
   onTruncated(): void {
+    this.#upstream?.reject();
+    this.#upstream = null;
     this.#downstream.destroy('upstream-truncated');
   }
 
@@ -564,6 +578,11 @@ export class Exchange implements UpstreamUser, RelayUser {
 /** Whether a status of the router's own says that the request is at fault: of the 5xx, what is not implemented here. */
 function faultsRequest(status: number): boolean {
   return (status >= 400 && status < 500) || status === 501 || status === 505;
+}
+
+/** Of all protocols that HTTP/1.1 can switch to, the one that HTTP/2 has a tunnel for here. */
+function wantsWebSocket(head: string): boolean {
+  return lineValue(head, 'upgrade').toLowerCase() === 'websocket';
 }
 
 /** The HTTP/1.1 answer that an accepted extended CONNECT stands for (RFC 8441 5, RFC 6455 4.2.2). */

@@ -130,8 +130,7 @@ export class Http2Connection implements LinkUser, Http2ExchangeUser, DeadlineOwn
 
   onStreamsOver(): void {
     this.#idleSinceMs = this.#context.deadlines.nowMs;
-    if (this.#clientEnded) this.#end('client-closed');
-    else this.#setDeadline();
+    this.#setDeadline();
   }
 
   onGoAway(): void {
@@ -193,6 +192,9 @@ export class Http2Connection implements LinkUser, Http2ExchangeUser, DeadlineOwn
       if (this.#socket.writableFinished) this.#over(this.#reason);
     } else if (this.#link.streams.size === 0) {
       this.#end('client-closed');
+    } else {
+      // Without its half nothing can be brought to an end: no body, no window, no answer to a ping.
+      this.destroy('client-aborted');
     }
   }
 

@@ -149,6 +149,7 @@ export class Connector {
       this.#sharedPool,
       this.#readers,
       limits,
+      this.#sharedPool.expectedStreams(key),
       connectTimeoutMs,
       this.#deadlines,
     );

@@ -7,9 +7,14 @@ import type { ConnectFailure } from './upstream.ts';
 /** Without a stream for so long, a connection is closed. */
 const maxIdleMs = 60_000;
 const sweepMs = 5_000;
+/** What servers take as a rule, and at the least ought to (RFC 9113 6.5.2). */
+const usualStreams = 100;
+const maxKnown = 1_000;
 
 export class SharedPool implements SharedUpstreamOwner {
   readonly #shared: Map<string, SharedUpstream[]> = new Map();
+  /** How many streams an Endpoint took when it was last asked, where that is less than usual. */
+  readonly #fewStreams: Map<string, number> = new Map();
   readonly #deadlines: Pick<Deadlines, 'nowMs'>;
   readonly #onDialled: (failure: ConnectFailure | null) => void;
   readonly #timer: NodeJS.Timeout;
@@ -32,6 +37,18 @@ export class SharedPool implements SharedUpstreamOwner {
   /** A connection under this key with room for one more stream, or null. */
   take(key: string): SharedUpstream | null {
     return this.#shared.get(key)?.find((shared) => shared.hasRoom) ?? null;
+  }
+
+  /** How many streams a connection under this key is likely to take: as many as wait for it while it is being opened. */
+  expectedStreams(key: string): number {
+    return this.#fewStreams.get(key) ?? usualStreams;
+  }
+
+  onSharedOpen({ key }: SharedUpstream, maxStreams: number): void {
+    this.#fewStreams.delete(key);
+    if (maxStreams >= usualStreams) return;
+    if (this.#fewStreams.size >= maxKnown) this.#fewStreams.clear();
+    this.#fewStreams.set(key, Math.max(1, maxStreams));
   }
 
   add(shared: SharedUpstream): void {

@@ -5,12 +5,10 @@ import type { ResponseFields } from '../../protocol/http2-head.ts';
 import type { Scheme } from '../../table/entries.ts';
 import type { Deadlines } from '../deadlines.ts';
 import { type FieldReaders, Http2Link, type LinkLimits, type LinkUser } from '../http2/link.ts';
-import type { Http2Stream, StreamUser } from '../http2/stream.ts';
+import { connectionLost, type Http2Stream, type StreamUser } from '../http2/stream.ts';
 import type { ConnectFailure, Upstream, UpstreamUser } from './upstream.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 
-/** Exchanges that wait for a connection that is being opened. */
-const maxWaiting = 1_000;
 /** Streams of one connection, however many the pod would take: with more, its losing one packet stops them all. */
 const maxStreams = 100;
 
@@ -19,6 +17,8 @@ const silentMs = 5_000;
 
 /** Who keeps shared connections. */
 export interface SharedUpstreamOwner {
+  /** The pod has said how many streams it takes. */
+  onSharedOpen(shared: SharedUpstream, maxStreams: number): void;
   /** The dial has come to its end, and how. */
   onSharedDialled(shared: SharedUpstream, failure: ConnectFailure | null): void;
   /** It takes no more streams. */
@@ -33,6 +33,7 @@ export class SharedUpstream implements UpstreamUser, LinkUser {
   readonly #link: Http2Link;
   readonly #owner: SharedUpstreamOwner;
   readonly #nowMs: () => number;
+  readonly #expectedStreams: number;
   readonly #settingsTimeoutMs: number;
   /** Until the pod's settings are known, its streams wait. */
   #state: 'opening' | 'open' | 'leaving' | 'gone' = 'opening';
@@ -42,7 +43,7 @@ export class SharedUpstream implements UpstreamUser, LinkUser {
 
   /**
    * Makes a connection shared: one that is being dialled for it, or has been. `make` gets the user that the connection is
-   * for, and answers it. `settingsTimeoutMs`: for the pod to say its settings once it is connected.
+   * for, and answers it. `expectedStreams`: that the pod is likely to take. `settingsTimeoutMs`: for the pod to say its settings once it is connected.
    */
   constructor(
     key: string,
@@ -50,10 +51,12 @@ export class SharedUpstream implements UpstreamUser, LinkUser {
     owner: SharedUpstreamOwner,
     readers: FieldReaders,
     limits: LinkLimits,
+    expectedStreams: number,
     settingsTimeoutMs: number,
     deadlines: Pick<Deadlines, 'nowMs'>,
   ) {
     this.key = key;
+    this.#expectedStreams = Math.min(maxStreams, expectedStreams);
     this.#settingsTimeoutMs = settingsTimeoutMs;
     this.#owner = owner;
     this.#nowMs = () => deadlines.nowMs;
@@ -66,7 +69,7 @@ export class SharedUpstream implements UpstreamUser, LinkUser {
 
   /** Whether one more exchange may have a stream of it, or wait for one. */
   get hasRoom(): boolean {
-    if (this.#state === 'opening') return this.#waiting.size < maxWaiting;
+    if (this.#state === 'opening') return this.#waiting.size < this.#expectedStreams;
     const limit = Math.min(maxStreams, this.#link.peerMaxStreams);
     return this.#state === 'open' && this.#link.mayOpen && this.#link.streams.size < limit;
   }
@@ -118,7 +121,7 @@ export class SharedUpstream implements UpstreamUser, LinkUser {
     if (this.#state === 'gone') return;
     this.#leave('gone');
     this.#connection.destroy();
-    this.#link.lost(ErrorCode.cancel);
+    this.#link.lost(connectionLost);
     const waiting = [...this.#waiting];
     this.#waiting.clear();
     for (const stream of waiting) stream.failed(failure);
@@ -145,7 +148,7 @@ export class SharedUpstream implements UpstreamUser, LinkUser {
       const waiting = [...this.#waiting];
       this.#waiting.clear();
       this.destroy();
-      for (const stream of waiting) stream.refused();
+      for (const stream of waiting) stream.refused('refused');
       return;
     }
     this.#owner.onSharedDialled(this, null);
@@ -196,6 +199,7 @@ export class SharedUpstream implements UpstreamUser, LinkUser {
     if (this.#state !== 'opening') return;
     if (this.#openTimer !== null) clearTimeout(this.#openTimer);
     this.#state = 'open';
+    this.#owner.onSharedOpen(this, this.#link.peerMaxStreams);
     for (const stream of [...this.#waiting]) {
       this.#waiting.delete(stream);
       if (this.hasRoom) {
@@ -203,7 +207,7 @@ export class SharedUpstream implements UpstreamUser, LinkUser {
         stream.begun();
       } else {
         // More than the pod takes: the rest asks for another connection.
-        stream.refused();
+        stream.refused(this.#link.streams.size > 0 ? 'full' : 'refused');
       }
     }
   }
@@ -280,9 +284,17 @@ export class UpstreamStream implements Upstream, StreamUser {
   }
 
   destroy(): void {
+    this.#end(ErrorCode.cancel);
+  }
+
+  reject(): void {
+    this.#end(ErrorCode.protocol);
+  }
+
+  #end(code: number): void {
     this.#user = null;
     this.#shared.forget(this);
-    this.#stream?.reset(ErrorCode.cancel);
+    this.#stream?.reset(code);
   }
 
   /** The pod has not answered in time. */
@@ -305,8 +317,8 @@ export class UpstreamStream implements Upstream, StreamUser {
     this.#take()?.onUpstreamConnectFailed(failure);
   }
 
-  refused(): void {
-    this.#take()?.onUpstreamRefused();
+  refused(why: 'refused' | 'full'): void {
+    this.#take()?.onUpstreamRefused(why);
   }
 
   onStreamHead(fields: ResponseFields, end: boolean): void {
@@ -328,12 +340,13 @@ export class UpstreamStream implements Upstream, StreamUser {
 
   onStreamReset(code: number): void {
     const user = this.#take();
-    if (code === ErrorCode.refusedStream) user?.onUpstreamRefused();
-    else user?.onUpstreamClose(true);
+    if (code === ErrorCode.refusedStream) user?.onUpstreamRefused('refused');
+    else user?.onUpstreamClose(code === connectionLost ? 'broken' : 'cut');
   }
 
   onStreamOver(): void {
     this.#stream = null;
+    this.#take()?.onUpstreamClose('closed');
   }
 
   #take(): UpstreamUser | null {

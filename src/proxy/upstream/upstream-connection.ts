@@ -138,6 +138,10 @@ export class UpstreamConnection implements Upstream {
     this.socket.destroy();
   }
 
+  reject(): void {
+    this.destroy();
+  }
+
   /** Whether it can be written to. */
   get open(): boolean {
     return this.#state === 'open';
@@ -185,7 +189,7 @@ export class UpstreamConnection implements Upstream {
     }
     const user = this.#user;
     this.destroy();
-    user?.onUpstreamClose(reset);
+    user?.onUpstreamClose(reset ? 'broken' : 'closed');
   }
 
   #clearDialTimer(): void {

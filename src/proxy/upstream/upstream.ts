@@ -25,14 +25,19 @@ export interface Upstream {
   use(user: UpstreamUser): void;
   /** Ends it at once; its user hears no more of it. */
   destroy(): void;
+  /** The same, because what came is no answer. */
+  reject(): void;
 }
 
 /** Who uses a way to a pod. Calls come one at a time and never from within a method of the Upstream. */
 export interface UpstreamUser {
   onUpstreamConnected(): void;
   onUpstreamConnectFailed(failure: ConnectFailure): void;
-  /** The pod has not looked at the request, and will not: it may be sent again, to the same pod too. */
-  onUpstreamRefused(): void;
+  /**
+   * The pod has not looked at the request, and will not: it may be sent again, to the same pod too. `full`: because there
+   * are others under way, on a connection that takes some.
+   */
+  onUpstreamRefused(why: 'refused' | 'full'): void;
   /** Bytes of a framed upstream, or of a tunnel. */
   onUpstreamData(chunk: Buffer): void;
   /** Looks at bytes that stay what they are during the call only; answers whether that was all, or `onUpstreamData` is to have them. */
@@ -46,6 +51,6 @@ export interface UpstreamUser {
   onUpstreamDrain(): void;
   /** The pod sends no more. */
   onUpstreamEnd(): void;
-  /** The way is gone. `reset`: it was broken rather than closed. */
-  onUpstreamClose(reset: boolean): void;
+  /** The way is gone. `broken`: not closed in order. `cut`: by the pod, for this request alone. */
+  onUpstreamClose(how: 'closed' | 'broken' | 'cut'): void;
 }

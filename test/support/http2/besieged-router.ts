@@ -1,0 +1,161 @@
+// A real router with honest users, to be attacked: what an attack cost is told afterwards, in answers, memory and workers.
+
+import { readFileSync } from 'node:fs';
+import { expect } from 'vitest';
+import { serviceYaml } from '../pods.ts';
+import { eventually, type RunningRouter } from '../router.ts';
+import { AttackedRouter, edgeRouteYaml } from './attacked-router.ts';
+import { type HonestReport, HonestSide } from './honest-side.ts';
+import { RawClient, requestFields } from './raw-client.ts';
+
+/** Longest that an honest request may take while the router is attacked. */
+const maxAnswerMs = 1_000;
+/** Honest requests that must have been answered before and after an attack for it to be judged. */
+const warmRequests = 2_000;
+/** In this time the connections of attackers who have left must be gone; counts are a second old. */
+const leaveMs = 3_000;
+const honestHost = 'honest.test';
+/** A fresh HTTP/1.1 connection each 50 ms, of which some may be ending, and two that are kept. */
+const honestConnections = 6;
+const megabyte = 1_048_576;
+
+/** What an attack cost. */
+export type Toll = {
+  readonly honest: HonestReport;
+  /** How much the worker's memory (RSS) grew at most while it lasted, in MB. */
+  readonly grownMb: number;
+  /** Whether it is still the same worker. */
+  readonly sameWorker: boolean;
+  /** Connections of attackers that were still held some seconds after they had been closed. */
+  readonly connectionsLeft: number;
+};
+
+export class BesiegedRouter implements AsyncDisposable {
+  readonly router: RunningRouter;
+  readonly #attacked: AttackedRouter;
+  readonly #honest: HonestSide;
+  readonly #workerPid: number;
+  #warmBytes = 0;
+
+  private constructor(attacked: AttackedRouter, honest: HonestSide, workerPid: number) {
+    this.router = attacked.router;
+    this.#attacked = attacked;
+    this.#honest = honest;
+    this.#workerPid = workerPid;
+  }
+
+  /** One worker that has been used and has honest users. `yaml`: the Routes and Services of the attack. */
+  static async start(yaml: string, args: readonly string[] = []): Promise<BesiegedRouter> {
+    const honest = await HonestSide.start();
+    const honestYaml = edgeRouteYaml('honest', honestHost, 'honest') + serviceYaml('honest', [honest.podPort]);
+    const attacked = await AttackedRouter.start(honestYaml + yaml, args);
+    const { router } = attacked;
+    const { workers } = await router.processes();
+    const besieged = new BesiegedRouter(attacked, honest, workers[0]?.pid ?? 0);
+    honest.begin(honestHost, router.httpPort, router.httpsPort);
+    await besieged.#warmUp();
+    return besieged;
+  }
+
+  /** How much the worker's memory has grown since it was warm, over all attacks, in MB. */
+  get grownMb(): number {
+    return (rssOf(this.#workerPid) - this.#warmBytes) / megabyte;
+  }
+
+  get httpPort(): number {
+    return this.router.httpPort;
+  }
+
+  get httpsPort(): number {
+    return this.router.httpsPort;
+  }
+
+  /** Runs an attack, waits until the attackers' connections are gone and some more honest requests are answered. */
+  async withstand(attack: () => Promise<void>): Promise<Toll> {
+    await this.#honest.report();
+    const beforeBytes = rssOf(this.#workerPid);
+    const before = Math.max(honestConnections, await this.#connections());
+    let peakBytes = beforeBytes;
+    const look = (): void => {
+      peakBytes = Math.max(peakBytes, rssOf(this.#workerPid));
+    };
+    const looking = setInterval(look, 20);
+    await attack();
+    const connectionsLeft = await this.#connectionsLeft(before);
+    look();
+    clearInterval(looking);
+    const honest = await this.#honest.report();
+    const { workers } = await this.router.processes();
+    const sameWorker = workers.length === 1 && workers[0]?.pid === this.#workerPid;
+    return { honest, grownMb: (peakBytes - beforeBytes) / megabyte, sameWorker, connectionsLeft };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#honest[Symbol.asyncDispose]();
+    await this.#attacked[Symbol.asyncDispose]();
+  }
+
+  #connections(): Promise<number> {
+    return this.router.metric('headgate_connections');
+  }
+
+  /** Waits until there are no more connections than before, or has waited long enough. How many more there are. */
+  async #connectionsLeft(before: number): Promise<number> {
+    const lateMs = performance.now() + leaveMs;
+    const open = await eventually(
+      () => this.#connections(),
+      (connections) => connections <= before || performance.now() > lateMs,
+    );
+    return Math.max(0, open - before);
+  }
+
+  /** What a worker takes that has been used: code compiled, pools filled, the young heap at its size. */
+  async #warmUp(): Promise<void> {
+    const clients = [
+      await RawClient.connect(this.httpPort),
+      await RawClient.connect(this.httpsPort, { servername: honestHost }),
+    ];
+    for (const client of clients) {
+      for (let asked = 0; asked < warmRequests / clients.length; asked += 50) {
+        const streams = Array.from({ length: 50 }, () => client.request(requestFields(honestHost)));
+        expect(await Promise.all(streams.map((stream) => client.outcome(stream)))).toEqual(
+          streams.map(() => 'status 200'),
+        );
+      }
+      client[Symbol.dispose]();
+    }
+    this.#warmBytes = rssOf(this.#workerPid);
+  }
+}
+
+/** What must hold whatever the attack was. */
+export function expectHeld({ honest, grownMb, sameWorker, connectionsLeft }: Toll, maxGrowthMb: number = 64): void {
+  expect(honest.failures).toEqual([]);
+  expect(honest.answered).toBeGreaterThan(0);
+  expect(
+    honest.slowestMs,
+    `slowest: ${honest.slowest}; the clients themselves were ${honest.lateMs} ms late`,
+  ).toBeLessThan(maxAnswerMs);
+  expect(grownMb).toBeLessThan(maxGrowthMb);
+  expect(sameWorker).toBe(true);
+  expect(connectionsLeft, 'connections that outlived the attackers').toBe(0);
+}
+
+/** A toll in one line. */
+export function tellToll({ honest, grownMb }: Toll): string {
+  const { answered, slowestMs, slowest, failures, lateMs } = honest;
+  return (
+    `${answered} honest answers, slowest ${slowestMs.toFixed(0)} ms (${slowest}; clients up to ${lateMs.toFixed(0)} ms late), ` +
+    `${failures.length} failures, memory +${grownMb.toFixed(0)} MB`
+  );
+}
+
+/** The memory of a process, in bytes; 0 where it is gone. */
+function rssOf(pid: number): number {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, 'latin1');
+    return Number(/^VmRSS:\s*(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024;
+  } catch {
+    return 0;
+  }
+}
