@@ -83,6 +83,11 @@ export class RequestFields extends Fields {
     this.#length = '';
   }
 
+  /** As it came; empty where it has not. */
+  get method(): string {
+    return this.#method;
+  }
+
   /** Whether it asks for a tunnel by extended CONNECT (RFC 8441). */
   get isTunnel(): boolean {
     return this.#protocol !== '';

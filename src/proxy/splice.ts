@@ -66,6 +66,11 @@ export class Splice implements DeadlineOwner, UpstreamUser {
     if (!this.#upstream.sendBody(chunk, false)) this.#client.pause();
   }
 
+  /** Some of what waited for the client has been sent. */
+  onClientMoved(): void {
+    this.#deadlines.set(this.#slot, this.#idleMs);
+  }
+
   onClientDrain(): void {
     this.#deadlines.set(this.#slot, this.#idleMs);
     this.#upstream.resume();
@@ -87,6 +92,10 @@ export class Splice implements DeadlineOwner, UpstreamUser {
   onUpstreamConnectFailed(): void {}
 
   onUpstreamRefused(): void {}
+
+  onUpstreamMoved(): void {
+    this.#deadlines.set(this.#slot, this.#idleMs);
+  }
 
   onUpstreamHead(): void {}
 

@@ -31,12 +31,17 @@ import { Http2Stream, type StreamUser } from './stream.ts';
 
 /** Window of a stream: what a peer may send of a body that nobody takes. */
 const streamWindow = 131_072;
-/** Window of a connection, for all its streams. */
+/** Window of a connection, for all its streams. It is opened again as content comes, so that streams do not wait for others... */
 const connectionWindow = 1_048_576;
+/** ... until so much of a client's content waits for pods. What pods send waits for clients of its own, each with its limit. */
+const maxUntaken = 4_194_304;
 /** Frames besides DATA that wait for a peer who does not read. */
 const maxControlBytes = 131_072;
-/** Content of all streams that waits for windows; with more, no further request is taken. */
-const maxHeldBytes = 1_048_576;
+/** Content of a connection's streams that waits for windows; with more, no further request is taken. */
+const maxHeldBytes = 8_388_608;
+/** The same where all connections of the worker together hold more than their share. */
+const fewHeldBytes = 524_288;
+const maxHeldByAll = 134_217_728;
 /** A head that fits into the limit fits into these frames, unless it was cut up to keep us busy. */
 const maxContinuations = 8;
 const tableBytes = 4_096;
@@ -88,6 +93,7 @@ const nobody: StreamUser = {
   onStreamHead: ignore,
   onStreamContent: ignore,
   onStreamTrailers: ignore,
+  onStreamMoved: ignore,
   onStreamWritable: ignore,
   onStreamReset: ignore,
   onStreamOver: ignore,
@@ -96,6 +102,9 @@ const nobody: StreamUser = {
 function ignore(): void {
   // Nobody is interested.
 }
+
+/** Content that waits for windows, of all connections of this worker. */
+let heldByAll = 0;
 
 /** Where heads are put together before they become frames. */
 let scratch: Buffer = Buffer.allocUnsafeSlow(65_536);
@@ -132,7 +141,8 @@ export class Http2Link {
   #peerWindow = defaultWindow;
   #sendWindow = defaultWindow;
   #receiveWindow = connectionWindow;
-  #uncredited = 0;
+  /** Content that has come and nobody has taken yet. */
+  #untaken = 0;
   #heldBytes = 0;
   readonly #waiting: Set<Http2Stream> = new Set();
   #gathering: Http2Stream[] = [];
@@ -335,21 +345,27 @@ export class Http2Link {
   /** A stream has content that waits. */
   hold(stream: Http2Stream, bytes: number): void {
     this.#heldBytes += bytes;
+    heldByAll += bytes;
     this.#waiting.add(stream);
   }
 
   released(bytes: number): void {
     this.#heldBytes -= bytes;
+    heldByAll -= bytes;
   }
 
-  /** Gives the peer back what content took of the connection's window. */
-  credit(bytes: number): void {
-    if (this.#over) return;
-    this.#uncredited += bytes;
-    if (this.#uncredited < connectionWindow / 4) return;
-    this.output.small(FrameType.windowUpdate, 0, 0, this.#uncredited);
-    this.#receiveWindow += this.#uncredited;
-    this.#uncredited = 0;
+  /** Content that came has been taken, or dropped. */
+  taken(bytes: number): void {
+    this.#untaken -= bytes;
+    this.#openWindow();
+  }
+
+  /** Opens the connection's window again when a good part of it is used up. */
+  #openWindow(): void {
+    const used = connectionWindow - this.#receiveWindow;
+    if (used < connectionWindow / 4 || this.#over || (this.#isServer && this.#untaken > maxUntaken)) return;
+    this.output.small(FrameType.windowUpdate, 0, 0, used);
+    this.#receiveWindow = connectionWindow;
   }
 
   /** A stream is closed. */
@@ -436,20 +452,22 @@ export class Http2Link {
       this.fail(ErrorCode.flowControl);
       return;
     }
+    this.#untaken += length;
+    this.#openWindow();
     const end = (flags & Flag.endStream) !== 0;
     if (length === padding && !end && !this.#spend(Cost.frame)) return;
     const stream = this.streams.get(id);
     if (stream === undefined) {
-      if (this.#frameOfClosed(id)) this.credit(length);
+      if (this.#frameOfClosed(id)) this.taken(length);
     } else if (stream.remoteDone) {
-      this.credit(length);
+      this.taken(length);
       this.#streamFault(stream, ErrorCode.streamClosed);
     } else if (!this.#isServer && !stream.headCame) {
       // A response begins with its head (8.1).
-      this.credit(length);
+      this.taken(length);
       this.#streamFault(stream, ErrorCode.protocol);
     } else if (length > stream.receiveWindow) {
-      this.credit(length);
+      this.taken(length);
       this.#streamFault(stream, ErrorCode.flowControl);
     } else {
       stream.contentCame(padding === 0 ? payload : payload.subarray(1, length - padding + 1), length, end);
@@ -535,7 +553,8 @@ export class Http2Link {
       this.sendReset(stream, ErrorCode.refusedStream);
       return;
     }
-    if (this.streams.size >= this.#limits.maxStreams || this.#heldBytes > maxHeldBytes) {
+    const mayHold = heldByAll > maxHeldByAll ? fewHeldBytes : maxHeldBytes;
+    if (this.streams.size >= this.#limits.maxStreams || this.#heldBytes > mayHold) {
       this.sendReset(stream, ErrorCode.refusedStream);
       this.#spend(Cost.streamError);
       return;
@@ -730,6 +749,7 @@ export class Http2Link {
       for (const stream of this.#waiting) {
         if (!stream.sendHeld()) continue;
         moved = true;
+        stream.user.onStreamMoved();
         if (stream.blocked) continue;
         this.#waiting.delete(stream);
         if (!stream.closed && !stream.localDone) stream.user.onStreamWritable();

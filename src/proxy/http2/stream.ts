@@ -14,6 +14,8 @@ export interface StreamUser {
   onStreamContent(content: Buffer, end: boolean): void;
   /** Trailers, as lines; nothing follows. */
   onStreamTrailers(lines: string): void;
+  /** Some of what waited has been sent. */
+  onStreamMoved(): void;
   /** All that was sent has gone; more may be. */
   onStreamWritable(): void;
   /** The stream is gone before it was done, by an ErrorCode or `connectionLost`. */
@@ -249,7 +251,7 @@ export class Http2Stream {
     const bytes = this.#uncredited;
     if (bytes === 0) return;
     this.#uncredited = 0;
-    this.#link.credit(bytes);
+    this.#link.taken(bytes);
     if (this.remoteDone || this.#closed) return;
     // Half a window at a time: a frame for every frame would double their number.
     if (this.receiveWindow > this.#windowBytes / 2) return;

@@ -151,9 +151,9 @@ export class Exchange implements UpstreamUser, RelayUser {
     }
   }
 
-  /** A request of which not even the head could be read. */
-  refuseUnread(problem: Refusal): void {
-    this.#record.begin('', '', '');
+  /** A request of which not even the head could be read, but for its method perhaps. */
+  refuseUnread(problem: Refusal, method = ''): void {
+    this.#record.begin(method, '', '');
     this.#keepAlive = false;
     this.#isGrpc = false;
     this.#answer(problem.status, problem.reason, null);
@@ -370,6 +370,10 @@ export class Exchange implements UpstreamUser, RelayUser {
     return true;
   }
 
+  onUpstreamMoved(): void {
+    this.#awaitTurn();
+  }
+
   onUpstreamDrain(): void {
     this.#upstreamBlocked = false;
     this.#downstream.resume();
@@ -518,6 +522,11 @@ export class Exchange implements UpstreamUser, RelayUser {
   /** The client takes no more for now. */
   clientFull(): void {
     if (this.#state === 'exchanging') this.#upstream?.pause();
+  }
+
+  /** The client has taken some of what waits. */
+  clientMoved(): void {
+    if (this.#state === 'exchanging') this.#awaitTurn();
   }
 
   /** The client has taken everything. */

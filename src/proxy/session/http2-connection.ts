@@ -35,7 +35,8 @@ export class Http2Connection implements LinkUser, Http2ExchangeUser, DeadlineOwn
   readonly #slot: DeadlineSlot;
   readonly #exchanges: Set<Http2Exchange> = new Set();
   readonly #spare: Http2Exchange[] = [];
-  #phase: 'open' | 'draining' | 'lingering' | 'over' = 'open';
+  /** `leaving`: the client knows that no more requests are taken. */
+  #phase: 'open' | 'draining' | 'leaving' | 'lingering' | 'over' = 'open';
   #reason: EndReason = 'client-closed';
   #idleSinceMs: number;
   #asked = false;
@@ -92,7 +93,7 @@ export class Http2Connection implements LinkUser, Http2ExchangeUser, DeadlineOwn
 
   /** For how long nothing has been under way, in ms; 0 if something is. */
   idleForMs(): number {
-    if (this.#phase !== 'open' && this.#phase !== 'draining') return 0;
+    if (this.#phase === 'lingering' || this.#phase === 'over') return 0;
     return this.#link.streams.size === 0 ? this.#context.deadlines.nowMs - this.#idleSinceMs : 0;
   }
 
@@ -130,7 +131,8 @@ export class Http2Connection implements LinkUser, Http2ExchangeUser, DeadlineOwn
 
   onStreamsOver(): void {
     this.#idleSinceMs = this.#context.deadlines.nowMs;
-    this.#setDeadline();
+    if (this.#phase === 'leaving') this.#end('draining');
+    else this.#setDeadline();
   }
 
   onGoAway(): void {
@@ -139,6 +141,7 @@ export class Http2Connection implements LinkUser, Http2ExchangeUser, DeadlineOwn
 
   onPong(): void {
     if (this.#phase !== 'draining') return;
+    this.#phase = 'leaving';
     this.#link.goAway('now');
     if (this.#link.streams.size === 0) this.#end('draining');
   }

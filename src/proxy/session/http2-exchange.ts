@@ -72,7 +72,7 @@ export class Http2Exchange implements Downstream, StreamUser, DeadlineOwner, Tun
     const translated = fields.head(!end, webSocketKey);
     const head = this.#requestHead;
     const problem = typeof translated === 'string' ? refusal(translated) : head.read(translated.text);
-    if (problem !== null) this.#exchange.refuseUnread(problem);
+    if (problem !== null) this.#exchange.refuseUnread(problem, fields.method);
     else if (this.#user.isMisdirected(head.hostName)) this.#exchange.refuseRead(head, 421, 'misdirected');
     else this.#exchange.begin(head, empty);
   }
@@ -196,6 +196,12 @@ export class Http2Exchange implements Downstream, StreamUser, DeadlineOwner, Tun
   onStreamTrailers(lines: string): void {
     if (this.#splice !== null) this.#splice.onClientEnd();
     else if (this.#exchanging && !this.#exchange.takeTrailers(lines)) this.destroy('request-refused');
+  }
+
+  onStreamMoved(): void {
+    if (this.#splice !== null) this.#splice.onClientMoved();
+    else if (this.#exchanging) this.#exchange.clientMoved();
+    else this.setDeadline(this.#context.settings.clientTimeoutMs);
   }
 
   onStreamWritable(): void {

@@ -118,6 +118,8 @@ export class Passthrough implements UpstreamUser {
 
   onUpstreamRefused(): void {}
 
+  onUpstreamMoved(): void {}
+
   onUpstreamData(): void {}
 
   onUpstreamHead(): void {}

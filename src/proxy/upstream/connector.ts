@@ -59,7 +59,11 @@ export class Connector {
     metrics: Metrics,
   ) {
     this.#pool = pool;
-    this.#sharedPool = new SharedPool(deadlines, (failure) => this.countDial(failure));
+    this.#sharedPool = new SharedPool(
+      deadlines,
+      (failure) => this.countDial(failure),
+      (key) => this.#speaksHttp2.delete(key),
+    );
     this.#settings = settings;
     this.#deadlines = deadlines;
     this.#readers = readers;

@@ -17,12 +17,21 @@ export class SharedPool implements SharedUpstreamOwner {
   readonly #fewStreams: Map<string, number> = new Map();
   readonly #deadlines: Pick<Deadlines, 'nowMs'>;
   readonly #onDialled: (failure: ConnectFailure | null) => void;
+  readonly #onUnlearnt: (key: string) => void;
   readonly #timer: NodeJS.Timeout;
 
-  /** `onDialled`: a dial of a connection that was made to be shared has come to its end. */
-  constructor(deadlines: Pick<Deadlines, 'nowMs'>, onDialled: (failure: ConnectFailure | null) => void) {
+  /**
+   * `onDialled`: a dial of a connection that was made to be shared has come to its end. `onUnlearnt`: under this key HTTP/2
+   * is spoken no more.
+   */
+  constructor(
+    deadlines: Pick<Deadlines, 'nowMs'>,
+    onDialled: (failure: ConnectFailure | null) => void,
+    onUnlearnt: (key: string) => void,
+  ) {
     this.#deadlines = deadlines;
     this.#onDialled = onDialled;
+    this.#onUnlearnt = onUnlearnt;
     this.#timer = setInterval(() => this.#sweep(), sweepMs);
     this.#timer.unref();
   }
@@ -59,6 +68,10 @@ export class SharedPool implements SharedUpstreamOwner {
 
   onSharedDialled(_shared: SharedUpstream, failure: ConnectFailure | null): void {
     this.#onDialled(failure);
+  }
+
+  onUnlearnt({ key }: SharedUpstream): void {
+    this.#onUnlearnt(key);
   }
 
   onSharedOver(over: SharedUpstream): void {

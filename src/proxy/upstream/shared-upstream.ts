@@ -21,6 +21,8 @@ export interface SharedUpstreamOwner {
   onSharedOpen(shared: SharedUpstream, maxStreams: number): void;
   /** The dial has come to its end, and how. */
   onSharedDialled(shared: SharedUpstream, failure: ConnectFailure | null): void;
+  /** The pod speaks HTTP/2 no more. */
+  onUnlearnt(shared: SharedUpstream): void;
   /** It takes no more streams. */
   onSharedOver(shared: SharedUpstream): void;
 }
@@ -144,7 +146,8 @@ export class SharedUpstream implements UpstreamUser, LinkUser {
   onUpstreamConnected(): void {
     if (this.#connection.isTls && !this.#connection.speaksHttp2) {
       // The pod has unlearnt HTTP/2 since it was last asked: everybody asks anew.
-      this.#owner.onSharedDialled(this, 'tls-failed');
+      this.#owner.onSharedDialled(this, null);
+      this.#owner.onUnlearnt(this);
       const waiting = [...this.#waiting];
       this.#waiting.clear();
       this.destroy();
@@ -161,6 +164,8 @@ export class SharedUpstream implements UpstreamUser, LinkUser {
   }
 
   onUpstreamRefused(): void {}
+
+  onUpstreamMoved(): void {}
 
   onUpstreamData(chunk: Buffer): void {
     this.#heardMs = this.#nowMs();
@@ -332,6 +337,10 @@ export class UpstreamStream implements Upstream, StreamUser {
 
   onStreamTrailers(lines: string): void {
     this.#user?.onUpstreamTrailers(lines);
+  }
+
+  onStreamMoved(): void {
+    this.#user?.onUpstreamMoved();
   }
 
   onStreamWritable(): void {

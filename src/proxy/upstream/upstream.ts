@@ -47,6 +47,8 @@ export interface UpstreamUser {
   onUpstreamContent(content: Buffer, last: boolean): void;
   /** Trailers, as lines; nothing follows. */
   onUpstreamTrailers(lines: string): void;
+  /** Some of what waited has been sent. */
+  onUpstreamMoved(): void;
   /** What was written has left; more may be. */
   onUpstreamDrain(): void;
   /** The pod sends no more. */
