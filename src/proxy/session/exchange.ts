@@ -540,6 +540,7 @@ export class Exchange implements UpstreamUser, RelayUser {
   timedOut(): void {
     if (this.#state !== 'exchanging') return;
     const clientsTurn = this.#clientsTurn();
+    if (!clientsTurn && this.#upstream instanceof UpstreamStream) this.#upstream.distrust();
     if (this.#relay.started) {
       this.#downstream.destroy(clientsTurn ? 'client-timeout' : 'upstream-timeout');
       return;
