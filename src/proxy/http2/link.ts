@@ -6,7 +6,6 @@
 
 import type { Socket } from 'node:net';
 import { HpackDecoder } from '../../protocol/hpack-decoder.ts';
-import { encodeField, encodeStatus, maxFieldBytes } from '../../protocol/hpack-encoder.ts';
 import {
   clientPreface,
   defaultFrameBytes,
@@ -24,8 +23,9 @@ import {
   writeFrameHead,
   writeUint32,
 } from '../../protocol/http2-frames.ts';
-import { lineValue, RequestFields, ResponseFields, TrailerFields, writeLines } from '../../protocol/http2-head.ts';
+import { RequestFields, ResponseFields, TrailerFields } from '../../protocol/http2-head.ts';
 import { Cost, dataEarning, FrameBudget } from './frame-budget.ts';
+import { HeadWriter } from './head-writer.ts';
 import { Output } from './output.ts';
 import { Http2Stream, type StreamUser } from './stream.ts';
 
@@ -106,23 +106,9 @@ function ignore(): void {
 /** Content that waits for windows, of all connections of this worker. */
 let heldByAll = 0;
 
-/** Where heads are put together before they become frames. */
-let scratch: Buffer = Buffer.allocUnsafeSlow(65_536);
-let scratchEnd = 0;
-const scratchWriter = {
-  field(name: string, value: string): void {
-    const needed = scratchEnd + maxFieldBytes(name, value);
-    if (needed > scratch.length) {
-      const larger = Buffer.allocUnsafeSlow(needed * 2);
-      scratch.copy(larger, 0, 0, scratchEnd);
-      scratch = larger;
-    }
-    scratchEnd = encodeField(scratch, scratchEnd, name, value);
-  },
-};
-
 export class Http2Link {
   readonly output: Output;
+  readonly heads: HeadWriter;
   readonly streams: Map<number, Http2Stream> = new Map();
   /** What the peer lets us do. */
   peerMaxStreams: number;
@@ -153,8 +139,6 @@ export class Http2Link {
   /** Streams of the peer's above this one are refused: it has been told so. */
   #lastTaken = maxWindow;
   readonly #recentResets: Set<number> = new Set();
-  /** The peer has changed what its table of fields may hold: it waits to be told how much of it we use (RFC 7541 4.2). */
-  #tableChanged = false;
   /** A head that goes on in CONTINUATION frames. */
   #blockStream = 0;
   #blockEnd = false;
@@ -180,6 +164,7 @@ export class Http2Link {
     // Before the peer has said how many it takes (6.5.2 lets us open as many as we like).
     this.peerMaxStreams = 100;
     this.output = new Output(socket, () => this.#wake());
+    this.heads = new HeadWriter(this.output);
     if (!this.#isServer) this.output.copy(clientPreface, 0, clientPreface.length);
     const own: [number, number][] = [
       [Setting.initialWindowSize, streamWindow],
@@ -283,44 +268,6 @@ export class Http2Link {
   }
 
   // What the streams ask for.
-
-  /** Sends the head of a response, an HTTP/1.1 one with its empty line, as fields. */
-  sendResponse(stream: number, text: string, end: boolean): void {
-    if (this.#over) return;
-    const status = (text.charCodeAt(9) - 48) * 100 + (text.charCodeAt(10) - 48) * 10 + text.charCodeAt(11) - 48;
-    this.#beginBlock();
-    scratchEnd = encodeStatus(scratch, scratchEnd, status);
-    writeLines(text, text.indexOf('\r\n') + 2, text.length - 2, scratchWriter);
-    this.#sendBlock(stream, end);
-  }
-
-  /**
-   * Sends the head of a request, an HTTP/1.1 one with its empty line, as fields: its first line and Host become
-   * pseudo-headers, the wish for a WebSocket an extended CONNECT (RFC 8441). `scheme`: of the target, as the client has it.
-   */
-  sendRequest(stream: number, text: string, scheme: 'http' | 'https', end: boolean): void {
-    if (this.#over) return;
-    this.#beginBlock();
-    const lineEnd = text.indexOf('\r\n');
-    const methodEnd = text.indexOf(' ');
-    // Other protocols than WebSocket have no extended CONNECT: the request goes without its wish to switch.
-    const tunnels = lineValue(text, 'upgrade').toLowerCase() === 'websocket';
-    scratchWriter.field(':method', tunnels ? 'CONNECT' : text.slice(0, methodEnd));
-    if (tunnels) scratchWriter.field(':protocol', 'websocket');
-    scratchWriter.field(':scheme', scheme);
-    const authority = lineValue(text, 'host');
-    if (authority !== '') scratchWriter.field(':authority', authority);
-    scratchWriter.field(':path', text.slice(methodEnd + 1, lineEnd - ' HTTP/1.1'.length));
-    writeLines(text, lineEnd + 2, text.length - 2, scratchWriter);
-    this.#sendBlock(stream, end);
-  }
-
-  sendTrailers(stream: number, lines: string): void {
-    if (this.#over) return;
-    this.#beginBlock();
-    writeLines(lines, 0, lines.length, scratchWriter);
-    this.#sendBlock(stream, true);
-  }
 
   sendData(stream: Http2Stream, content: Buffer, end: boolean): void {
     this.output.data(stream.id, content, end ? Flag.endStream : 0);
@@ -639,7 +586,7 @@ export class Http2Link {
       case Setting.enablePush:
         return value > 1 || (value === 1 && !this.#isServer) ? ErrorCode.protocol : ErrorCode.none;
       case Setting.headerTableSize:
-        this.#tableChanged = true;
+        this.heads.tableChanged();
         break;
       case Setting.maxConcurrentStreams:
         this.peerMaxStreams = value;
@@ -713,31 +660,6 @@ export class Http2Link {
   }
 
   // The rest.
-
-  #beginBlock(): void {
-    scratchEnd = 0;
-    if (!this.#tableChanged) return;
-    this.#tableChanged = false;
-    // We use none of it.
-    scratch[scratchEnd++] = 0x20;
-  }
-
-  /** Writes the fields in the scratch as HEADERS and, if they are many, CONTINUATION frames. */
-  #sendBlock(stream: number, end: boolean): void {
-    const endStream = end ? Flag.endStream : 0;
-    const first = Math.min(scratchEnd, defaultFrameBytes);
-    const whole = first === scratchEnd ? Flag.endHeaders : 0;
-    this.output.head(first, FrameType.headers, whole | endStream, stream);
-    this.output.copy(scratch, 0, first);
-    for (let at = first; at < scratchEnd; ) {
-      const next = Math.min(scratchEnd, at + defaultFrameBytes);
-      const flags = next === scratchEnd ? Flag.endHeaders : 0;
-      this.output.head(next - at, FrameType.continuation, flags, stream);
-      this.output.copy(scratch, at, next);
-      at = next;
-    }
-    if (scratch.length > 262_144) scratch = Buffer.allocUnsafeSlow(65_536);
-  }
 
   /** Sends what waits, a frame of each stream in turn, until the windows are shut or the socket is full. */
   #wake(): void {

@@ -77,7 +77,7 @@ export class Http2Stream {
   /** Sends the head of a response, given as an HTTP/1.1 head with its empty line. `end`: nothing follows. */
   sendResponse(text: string, end: boolean): void {
     if (this.#closed || this.localDone) return;
-    this.#link.sendResponse(this.id, text, end);
+    this.#link.heads.response(this.id, text, end);
     if (end) this.#endLocal();
   }
 
@@ -85,7 +85,7 @@ export class Http2Stream {
   sendRequest(text: string, scheme: 'http' | 'https', end: boolean): void {
     if (this.#closed || this.localDone) return;
     this.idle = false;
-    this.#link.sendRequest(this.id, text, scheme, end);
+    this.#link.heads.request(this.id, text, scheme, end);
     if (end) this.#endLocal();
   }
 
@@ -243,7 +243,7 @@ export class Http2Stream {
 
   #sendEnd(trailers: string): void {
     if (trailers === '') this.#link.sendData(this, nothing, true);
-    else this.#link.sendTrailers(this.id, trailers);
+    else this.#link.heads.trailers(this.id, trailers);
     this.#endLocal();
   }
 
