@@ -1,6 +1,6 @@
 // One stream of an HTTP/2 connection, whichever side opened it: its states, its windows, and content that waits for them.
 
-import { defaultFrameBytes, ErrorCode, FrameType } from '../../protocol/http2-frames.ts';
+import { defaultFrameBytes, FrameType } from '../../protocol/http2-frames.ts';
 import type { ResponseFields } from '../../protocol/http2-head.ts';
 import type { Http2Link } from './link.ts';
 
@@ -53,7 +53,6 @@ export class Http2Stream {
   #uncredited = 0;
   #gathered: Buffer[] = [];
   #paused = false;
-  #leaving = false;
   #closed = false;
 
   constructor(id: number, link: Http2Link, user: StreamUser, sendWindow: number, windowBytes: number) {
@@ -122,12 +121,6 @@ export class Http2Stream {
     if (this.#closed) return;
     if (!this.idle && !(this.localDone && this.remoteDone)) this.#link.sendReset(this, code);
     this.#close();
-  }
-
-  /** The user takes no more content at all: once our half is sent, the stream ends, whatever the peer still has to say. */
-  leave(): void {
-    this.#leaving = true;
-    if (this.localDone) this.#closeIfDone();
   }
 
   /** The user takes no more content for now: the peer may fill the window, but gets no new one. */
@@ -265,10 +258,7 @@ export class Http2Stream {
   }
 
   #closeIfDone(): void {
-    if (!this.localDone || this.#closed) return;
-    if (this.remoteDone) this.#close();
-    // The answer is complete without the rest of the request (RFC 9113 8.1).
-    else if (this.#leaving) this.reset(ErrorCode.none);
+    if (this.localDone && this.remoteDone && !this.#closed) this.#close();
   }
 
   #close(): void {

@@ -58,6 +58,9 @@ export class Exchange implements UpstreamUser, RelayUser {
   #held: Buffer[] = [];
   #heldBytes = 0;
   #trailers = '';
+  /** What of a body was sent to a pod that may still refuse the request, for another one; -1 bytes: it was too much. */
+  #sent: Buffer[] = [];
+  #sentBytes = 0;
 
   // Its upstream.
   #upstream: Upstream | null = null;
@@ -225,6 +228,7 @@ export class Exchange implements UpstreamUser, RelayUser {
 
   #passBody(content: Buffer, last: boolean): void {
     if (this.#state === 'exchanging' && this.#upstream !== null) {
+      this.#keepSent(content);
       const bytes = this.#chunks ? inChunk(content, last ? 'last' : 'more') : content;
       if (!this.#upstream.sendBody(bytes, last)) {
         this.#upstreamBlocked = true;
@@ -238,9 +242,22 @@ export class Exchange implements UpstreamUser, RelayUser {
     if (this.#heldBytes > maxHeldBytes) this.#downstream.pause();
   }
 
+  /** A pod that leaves refuses streams that it has not looked at, bodies and all: calls of gRPC have one each. */
+  #keepSent(content: Buffer): void {
+    if (this.#sentBytes < 0 || content.length === 0) return;
+    if (this.#upstream?.framed === false && this.#relay.silent && this.#sentBytes + content.length <= maxHeldBytes) {
+      this.#sent.push(content);
+      this.#sentBytes += content.length;
+    } else {
+      this.#sent = [];
+      this.#sentBytes = -1;
+    }
+  }
+
   #passTrailers(trailers: string): void {
-    if (this.#state !== 'exchanging' || this.#upstream === null) this.#trailers = trailers;
-    else if (this.#chunks) this.#upstream.sendBody(chunkedEnd(trailers), true);
+    this.#trailers = trailers;
+    if (this.#state !== 'exchanging' || this.#upstream === null) return;
+    if (this.#chunks) this.#upstream.sendBody(chunkedEnd(trailers), true);
     // A body of a known length has no place for trailers in HTTP/1.1.
     else if (!this.#upstream.framed) this.#upstream.sendEnd(trailers);
     if (this.#state === 'exchanging') this.#awaitTurn();
@@ -295,6 +312,9 @@ export class Exchange implements UpstreamUser, RelayUser {
     const bareToFramed = this.#bare && upstream.framed;
     this.#chunks = bareToFramed && body.framing === 'chunked';
     const last = body.done && this.#trailers === '' && !this.#tunnels;
+    this.#sent = [];
+    this.#sentBytes = 0;
+    for (const piece of this.#held) this.#keepSent(piece);
     let taken: boolean;
     if (this.#heldBytes === 0 && !(last && this.#chunks)) {
       taken = upstream.sendHead(this.#headText, this.#scheme, empty, last);
@@ -327,13 +347,14 @@ export class Exchange implements UpstreamUser, RelayUser {
   onUpstreamConnected(): void {
     this.#record.connected();
     const { connector } = this.#context;
-    let upstream = this.#upstream;
+    const upstream = this.#upstream;
     if (upstream instanceof UpstreamConnection) {
       connector.countDial(null);
       if (upstream.speaksHttp2) {
-        upstream = connector.share(upstream, this);
-        this.#upstream = upstream;
-        // Its settings are still to come.
+        const shared = connector.share(upstream, this);
+        this.#upstream = shared;
+        // Else its settings are still to come.
+        if (shared.open) this.#send(shared);
         return;
       }
     }
@@ -355,10 +376,14 @@ export class Exchange implements UpstreamUser, RelayUser {
       this.#dispatch(null);
       return;
     }
-    // What has been passed on of a body is not here any more.
-    const isWhole = this.#state === 'connecting' || this.#requestBody.framing === 'none';
-    if (this.#relay.silent && isWhole && this.#mayRetry('stale')) this.#dispatch(null);
-    else if (this.#relay.started) this.onTruncated();
+    const isWhole = this.#state === 'connecting' || this.#sentBytes >= 0;
+    if (this.#relay.silent && isWhole && this.#mayRetry('stale')) {
+      if (this.#state === 'exchanging') {
+        this.#held = this.#sent;
+        this.#heldBytes = this.#sentBytes;
+      }
+      this.#dispatch(null);
+    } else if (this.#relay.started) this.onTruncated();
     else this.#answer(503, 'connect-failed', 'the pod refused the request');
   }
 
@@ -571,6 +596,7 @@ export class Exchange implements UpstreamUser, RelayUser {
   }
 
   #forget(): void {
+    if (this.#sentBytes > 0) this.#sent = [];
     if (this.#heldBytes > 0) {
       this.#held = [];
       this.#heldBytes = 0;

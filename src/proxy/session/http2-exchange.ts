@@ -21,6 +21,9 @@ import type { HeadReaders } from './http-connection.ts';
 
 const empty: Buffer = Buffer.alloc(0);
 
+/** Between an answer and the reset of the request that it came before the end of (RFC 9113 8.1): curl drops what it has not read. */
+const resetDelayMs = 200;
+
 /** Whose stream it is. */
 export interface Http2ExchangeUser {
   /** Whether a request for this name belongs on another connection (RFC 9110 15.5.20). */
@@ -136,9 +139,9 @@ export class Http2Exchange implements Downstream, StreamUser, DeadlineOwner, Tun
   exchangeOver(closeFor: EndReason | null): void {
     this.#exchanging = false;
     if (closeFor === 'other-client-policy') this.#user.drain();
-    // The end of the answer may still wait for the client's windows.
-    this.setDeadline(this.#context.settings.clientTimeoutMs);
-    this.#stream?.leave();
+    // What is left of the request is of no use any more.
+    this.#stream?.pause();
+    this.#awaitEnd();
     this.#forgetIfOver();
   }
 
@@ -201,7 +204,7 @@ export class Http2Exchange implements Downstream, StreamUser, DeadlineOwner, Tun
   onStreamMoved(): void {
     if (this.#splice !== null) this.#splice.onClientMoved();
     else if (this.#exchanging) this.#exchange.clientMoved();
-    else this.setDeadline(this.#context.settings.clientTimeoutMs);
+    else this.#awaitEnd();
   }
 
   onStreamWritable(): void {
@@ -224,7 +227,13 @@ export class Http2Exchange implements Downstream, StreamUser, DeadlineOwner, Tun
 
   onDeadline(): void {
     if (this.#exchanging) this.#exchange.timedOut();
-    else this.#stream?.reset(ErrorCode.cancel);
+    else this.#stream?.reset(this.#stream.localDone ? ErrorCode.none : ErrorCode.cancel);
+  }
+
+  /** Waits until the client has taken the end of the answer, and then a moment for the end of its request. */
+  #awaitEnd(): void {
+    const isSent = this.#stream?.localDone === true;
+    this.setDeadline(isSent ? resetDelayMs : this.#context.settings.clientTimeoutMs);
   }
 
   #abort(reason: EndReason): void {

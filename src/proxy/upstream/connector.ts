@@ -136,6 +136,12 @@ export class Connector {
   /** Shares a connection that has just been opened and turned out to speak HTTP/2; its user gets a stream of it. */
   share(connection: UpstreamConnection, user: UpstreamUser): UpstreamStream {
     keepNewest(this.#speaksHttp2, connection.key, true);
+    // Of several that were dialled at once, before anybody knew, one is enough.
+    const open = this.#sharedPool.take(connection.key);
+    if (open !== null) {
+      connection.destroy();
+      return open.stream(user);
+    }
     const shared = this.#makeShared(connection.key, (next) => {
       connection.use(next);
       return connection;
