@@ -41,7 +41,7 @@ describe.skipIf(!hasTool)('slowhttptest, skipped where it is not installed', () 
     const toll = await besieged.withstand(async () => {
       // As a proxy the router is found by its address, and the Route by the name in the URL.
       const where = ['-d', `127.0.0.1:${besieged.httpPort}`, '-u', `http://${host}${path}`];
-      const tool = spawn('slowhttptest', [...args, '-c', '150', '-r', '150', '-l', '3', '-p', '1', ...where]);
+      const tool = spawn('slowhttptest', [...args, '-c', '150', '-r', '75', '-l', '3', '-p', '1', ...where]);
       for (const stream of [tool.stdout, tool.stderr])
         stream.on('data', (piece: Buffer) => {
           said += piece.toString('latin1');

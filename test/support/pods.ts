@@ -1,13 +1,34 @@
 // Pods for tests: real servers on loopback, and the manifests that lead to them.
 
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer, type Server as TcpServer } from 'node:net';
+import { readProxyHeader } from '../../src/protocol/proxy-header.ts';
 
-/** A pod that answers every request with its name. */
+/** Accepts connections for a server, with a PROXY header before them or without. */
+function acceptWithHeaders(server: Server): TcpServer {
+  return createTcpServer((socket) => {
+    let bytes = Buffer.alloc(0);
+    socket.on('error', () => {});
+    const gather = (chunk: Buffer): void => {
+      bytes = Buffer.concat([bytes, chunk]);
+      const header = readProxyHeader(bytes);
+      if (header.kind === 'incomplete') return;
+      socket.pause();
+      socket.removeListener('data', gather);
+      socket.unshift(header.kind === 'header' ? bytes.subarray(header.bytes) : bytes);
+      server.emit('connection', socket);
+      socket.resume();
+    };
+    socket.on('data', gather);
+  });
+}
+
+/** A pod that answers every request with its name, whether it comes behind a PROXY header or not. */
 export class NamedPod implements AsyncDisposable {
   readonly name: string;
   requests = 0;
   readonly #server: Server;
+  readonly #listening: TcpServer;
 
   private constructor(name: string) {
     this.name = name;
@@ -17,23 +38,24 @@ export class NamedPod implements AsyncDisposable {
       response.setHeader('content-length', Buffer.byteLength(this.name));
       response.end(this.name);
     });
+    this.#listening = acceptWithHeaders(this.#server);
   }
 
   static async start(name: string, address: string = '127.0.0.1'): Promise<NamedPod> {
     const pod = new NamedPod(name);
     await new Promise<void>((listening) => {
-      pod.#server.listen(0, address, listening);
+      pod.#listening.listen(0, address, listening);
     });
     return pod;
   }
 
   get port(): number {
-    return (this.#server.address() as AddressInfo).port;
+    return (this.#listening.address() as AddressInfo).port;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#server.closeAllConnections();
-    await new Promise((closed) => this.#server.close(closed));
+    await new Promise((closed) => this.#listening.close(closed));
   }
 }
 

@@ -191,11 +191,6 @@ export class Http2Link {
     return this.output.full ? 0 : Math.max(0, this.#sendWindow);
   }
 
-  /** Content of all streams that waits. */
-  get heldBytes(): number {
-    return this.#heldBytes;
-  }
-
   /** Whether there is a number left for a stream of ours. */
   get mayOpen(): boolean {
     return !this.#over && this.#ownStream <= maxWindow - 2;
@@ -236,7 +231,7 @@ export class Http2Link {
     this.#wake();
   }
 
-  /** Tells the peer that streams above the newest one, or above any when `soft`, are not taken (6.8). */
+  /** Tells the peer that no streams will be taken `soon`, or that from `now` on none above the newest is (6.8). */
   goAway(stage: 'soon' | 'now'): void {
     if (this.#over) return;
     if (stage === 'now') this.#lastTaken = this.#peerStream;

@@ -436,6 +436,8 @@ export class Exchange implements UpstreamUser, RelayUser {
 
   onUpstreamHead(fields: ResponseFields, last: boolean): void {
     if (this.#state !== 'exchanging') return;
+    if (this.#sentBytes > 0) this.#sent = [];
+    this.#sentBytes = -1;
     if (this.#tunnels && fields.isSuccess && !last) this.#tunnel(switched(fields.text, this.#headText), empty);
     else this.#relay.takeHead(fields, last);
   }
