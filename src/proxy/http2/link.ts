@@ -2,7 +2,8 @@
 // against floods (RFC 9113; RFC 8441). Bodies pass through it without a queue of its own unless a window is shut.
 //
 // It is ours, and not node:http2, because a worker must outlive its peers: the native session aborts the process over states
-// that its authors thought impossible, and that peers have found more than once; and because it takes a third of the CPU.
+// that its authors thought impossible, and that peers have found more than once. And because frames of many streams can so
+// leave in one write: a request to an edge Route costs 21 us of CPU (four at once on a connection), over HTTP/1.1 it is 30.
 
 import type { Socket } from 'node:net';
 import { HpackDecoder } from '../../protocol/hpack-decoder.ts';
