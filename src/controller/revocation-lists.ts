@@ -1,6 +1,8 @@
 // Certificate revocation lists as PEM text (RFC 5280 section 5): cut out, checked for their form, and asked for the date of the
 // next one. Who is on them, and whether their signature is good, OpenSSL finds out in each handshake.
 
+import { type DerElement, derElementAt, SEQUENCE } from './der.ts';
+
 /** One list after the other, each as a PEM text; or why one cannot be used. */
 export type RevocationLists =
   | { readonly kind: 'valid'; readonly pems: readonly string[]; readonly nextUpdateMs: number | null }
@@ -15,7 +17,6 @@ const maxLists = 64;
 const INTEGER = 0x02;
 const UTC_TIME = 0x17;
 const GENERALIZED_TIME = 0x18;
-const SEQUENCE = 0x30;
 const BIT_STRING = 0x03;
 
 /**
@@ -47,16 +48,16 @@ export function pemOfList(der: Buffer): string {
 
 /** Whether bytes are a list by their form, and by when it is to be replaced; null where they are none. */
 export function readList(der: Buffer): { readonly nextUpdateMs: number | null } | null {
-  const list = elementAt(der, 0, der.length);
+  const list = derElementAt(der, 0, der.length);
   if (list?.tag !== SEQUENCE || list.end !== der.length) return null;
-  const signed = elementAt(der, list.start, list.end);
-  const algorithm = signed && elementAt(der, signed.end, list.end);
-  const signature = algorithm && elementAt(der, algorithm.end, list.end);
+  const signed = derElementAt(der, list.body, list.end);
+  const algorithm = signed && derElementAt(der, signed.end, list.end);
+  const signature = algorithm && derElementAt(der, algorithm.end, list.end);
   if (signed?.tag !== SEQUENCE || algorithm?.tag !== SEQUENCE || signature?.tag !== BIT_STRING) return null;
   // Version (there from version 2 on), signature algorithm, issuer, this update, next update (may be absent).
-  const parts: Element[] = [];
-  for (let at = signed.start; at < signed.end && parts.length < 5; ) {
-    const part = elementAt(der, at, signed.end);
+  const parts: DerElement[] = [];
+  for (let at = signed.body; at < signed.end && parts.length < 5; ) {
+    const part = derElementAt(der, at, signed.end);
     if (part === null) return null;
     parts.push(part);
     at = part.end;
@@ -67,25 +68,10 @@ export function readList(der: Buffer): { readonly nextUpdateMs: number | null } 
   return { nextUpdateMs: nextUpdate === undefined ? null : timeMs(der, nextUpdate) };
 }
 
-type Element = { readonly tag: number; readonly start: number; readonly end: number };
-
-function elementAt(der: Buffer, at: number, limit: number): Element | null {
-  if (at + 2 > limit) return null;
-  let start = at + 2;
-  let length = der.readUInt8(at + 1);
-  if (length >= 0x80) {
-    const lengthBytes = length & 0x7f;
-    if (lengthBytes === 0 || lengthBytes > 4 || start + lengthBytes > limit) return null;
-    length = der.readUIntBE(start, lengthBytes);
-    start += lengthBytes;
-  }
-  return start + length > limit ? null : { tag: der.readUInt8(at), start, end: start + length };
-}
-
 /** RFC 5280 4.1.2.5: two digits of the year stand for 1950 to 2049. */
-function timeMs(der: Buffer, { tag, start, end }: Element): number | null {
+function timeMs(der: Buffer, { tag, body, end }: DerElement): number | null {
   if (tag !== UTC_TIME && tag !== GENERALIZED_TIME) return null;
-  const text = der.toString('latin1', start, end);
+  const text = der.toString('latin1', body, end);
   const full = tag === GENERALIZED_TIME ? text : `${text < '5' ? '20' : '19'}${text}`;
   const [, year, month, day, hour, minute, second] = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(full) ?? [];
   const ms = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);

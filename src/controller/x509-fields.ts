@@ -1,5 +1,7 @@
 // The parts of a certificate that Node does not expose: just enough DER for names and key identifiers (RFC 5280 section 4.1).
 
+import { type DerElement, derChildren, derElementAt, SEQUENCE } from './der.ts';
+
 /** The parts of a certificate that Node does not expose. */
 export type SignedPart = {
   /** Version 1 has no extensions, hence no way to say that it is an authority. */
@@ -10,9 +12,6 @@ export type SignedPart = {
   readonly subjectKeyId: Buffer | null;
 };
 
-type DerElement = { readonly tag: number; readonly start: number; readonly body: number; readonly end: number };
-
-const SEQUENCE = 0x30;
 const VERSION = 0xa0;
 const EXTENSIONS = 0xa3;
 const OCTET_STRING = 0x04;
@@ -72,32 +71,4 @@ function extensionValue(der: Buffer, list: DerElement, oid: Buffer): DerElement 
     return value?.tag === OCTET_STRING ? derElementAt(der, value.body, value.end) : null;
   }
   return null;
-}
-
-function derChildren(der: Buffer, parent: DerElement): DerElement[] {
-  const children: DerElement[] = [];
-  let at = parent.body;
-  while (at < parent.end) {
-    const child = derElementAt(der, at, parent.end);
-    if (child === null) break;
-    children.push(child);
-    at = child.end;
-  }
-  return children;
-}
-
-function derElementAt(der: Buffer, at: number, limit: number): DerElement | null {
-  if (at + 2 > limit) return null;
-  const tag = der.readUInt8(at);
-  let body = at + 2;
-  let length = der.readUInt8(at + 1);
-  if (length >= 0x80) {
-    const lengthBytes = length & 0x7f;
-    // 0: the indefinite form of BER, which DER does not know.
-    if (lengthBytes === 0 || lengthBytes > 4 || body + lengthBytes > limit) return null;
-    length = der.readUIntBE(body, lengthBytes);
-    body += lengthBytes;
-  }
-  const end = body + length;
-  return end > limit ? null : { tag, start: at, body, end };
 }

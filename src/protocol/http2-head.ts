@@ -49,7 +49,12 @@ abstract class Fields {
   }
 
   protected abstract pseudo(name: string, value: string): RefusalReason | null;
-  protected abstract regular(name: string, value: string): RefusalReason | null;
+
+  protected regular(name: string, value: string): RefusalReason | null {
+    if (connectionSpecific.has(name)) return 'connection-specific-field';
+    this.lines += `${name}: ${value}\r\n`;
+    return null;
+  }
 
   protected restart(): void {
     this.problem = null;
@@ -149,7 +154,7 @@ export class RequestFields extends Fields {
     return null;
   }
 
-  protected regular(name: string, value: string): RefusalReason | null {
+  protected override regular(name: string, value: string): RefusalReason | null {
     switch (name) {
       case 'cookie':
         // Split into crumbs for better compression; a pod wants one line (8.2.3).
@@ -172,11 +177,8 @@ export class RequestFields extends Fields {
         // Of no use in HTTP/2 (RFC 8441 5): the handshake with the pod has its own.
         if (this.#protocol !== '') return null;
         break;
-      default:
-        if (connectionSpecific.has(name)) return 'connection-specific-field';
     }
-    this.lines += `${name}: ${value}\r\n`;
-    return null;
+    return super.regular(name, value);
   }
 
   #missing(hasContent: boolean): RefusalReason | null {
@@ -232,12 +234,6 @@ export class ResponseFields extends Fields {
     this.#status = value;
     return null;
   }
-
-  protected regular(name: string, value: string): RefusalReason | null {
-    if (connectionSpecific.has(name)) return 'connection-specific-field';
-    this.lines += `${name}: ${value}\r\n`;
-    return null;
-  }
 }
 
 /** The fields of a trailer section. Used again for the next one after `begin`. */
@@ -253,12 +249,6 @@ export class TrailerFields extends Fields {
 
   protected pseudo(): RefusalReason {
     return 'bad-pseudo-header';
-  }
-
-  protected regular(name: string, value: string): RefusalReason | null {
-    if (connectionSpecific.has(name)) return 'connection-specific-field';
-    this.lines += `${name}: ${value}\r\n`;
-    return null;
   }
 }
 

@@ -11,11 +11,12 @@ import {
 import { createServer as createHttps } from 'node:https';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { describe, expect, test } from 'vitest';
-import { readProxyHeader, renderProxyHeader, type TransportAddress } from '../../src/protocol/proxy-header.ts';
+import { renderProxyHeader, type TransportAddress } from '../../src/protocol/proxy-header.ts';
 import type { Termination } from '../../src/table/entries.ts';
 import { makeCertificate } from '../support/certificates.ts';
 import { DataPlane } from '../support/data-plane.ts';
 import { getRequest, Peer } from '../support/peers.ts';
+import { readHeaderOf } from '../support/proxy-header-reader.ts';
 import { endpoint, route } from '../support/rules.ts';
 
 type Kind = 'HTTP/1.1' | 'h2c' | 'HTTP/1.1 over TLS' | 'HTTP/2 over TLS';
@@ -72,24 +73,16 @@ class AnnouncedPod implements AsyncDisposable {
     this.#sockets.add(socket);
     socket.on('error', () => {});
     socket.on('close', () => this.#sockets.delete(socket));
-    let bytes = Buffer.alloc(0);
-    const gather = (chunk: Buffer): void => {
-      bytes = Buffer.concat([bytes, chunk]);
-      const header = readProxyHeader(bytes);
-      if (header.kind === 'incomplete') return;
+    readHeaderOf(socket, (header) => {
       if (header.kind !== 'header') {
         socket.destroy();
         return;
       }
-      socket.pause();
-      socket.removeListener('data', gather);
-      socket.unshift(bytes.subarray(header.bytes));
       this.headers.push(header.source);
       this.#behind.emit('connection', socket);
       // The plain HTTP server reads on from where the socket stands; the others take it over.
       if (this.#kind === 'HTTP/1.1') socket.resume();
-    };
-    socket.on('data', gather);
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

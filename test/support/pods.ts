@@ -2,24 +2,16 @@
 
 import { createServer, type Server } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer, type Server as TcpServer } from 'node:net';
-import { readProxyHeader } from '../../src/protocol/proxy-header.ts';
+import { readHeaderOf } from './proxy-header-reader.ts';
 
 /** Accepts connections for a server, with a PROXY header before them or without. */
 function acceptWithHeaders(server: Server): TcpServer {
   return createTcpServer((socket) => {
-    let bytes = Buffer.alloc(0);
     socket.on('error', () => {});
-    const gather = (chunk: Buffer): void => {
-      bytes = Buffer.concat([bytes, chunk]);
-      const header = readProxyHeader(bytes);
-      if (header.kind === 'incomplete') return;
-      socket.pause();
-      socket.removeListener('data', gather);
-      socket.unshift(header.kind === 'header' ? bytes.subarray(header.bytes) : bytes);
+    readHeaderOf(socket, () => {
       server.emit('connection', socket);
       socket.resume();
-    };
-    socket.on('data', gather);
+    });
   });
 }
 

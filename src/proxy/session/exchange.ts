@@ -309,8 +309,7 @@ export class Exchange implements UpstreamUser, RelayUser {
     }
     this.#state = 'exchanging';
     const body = this.#requestBody;
-    const bareToFramed = this.#bare && upstream.framed;
-    this.#chunks = bareToFramed && body.framing === 'chunked';
+    this.#chunks = this.#bare && upstream.framed && body.framing === 'chunked';
     const last = body.done && this.#trailers === '' && !this.#tunnels;
     this.#sent = [];
     this.#sentBytes = 0;
@@ -406,14 +405,10 @@ export class Exchange implements UpstreamUser, RelayUser {
   }
 
   onUpstreamEnd(): void {
-    this.#upstreamOver('closed');
+    this.onUpstreamClose('closed');
   }
 
   onUpstreamClose(how: 'closed' | 'broken' | 'cut'): void {
-    this.#upstreamOver(how);
-  }
-
-  #upstreamOver(how: 'closed' | 'broken' | 'cut'): void {
     if (this.#state !== 'exchanging') return;
     const relay = this.#relay;
     if (relay.started) {
@@ -455,6 +450,11 @@ export class Exchange implements UpstreamUser, RelayUser {
     this.#upstream = null;
   }
 
+  #rejectUpstream(): void {
+    this.#upstream?.reject();
+    this.#upstream = null;
+  }
+
   // What the relay tells of the answer.
 
   /** Whether the connection may serve another request after this one. */
@@ -475,13 +475,10 @@ export class Exchange implements UpstreamUser, RelayUser {
     const upstream = this.#upstream;
     this.#upstream = null;
     const relay = this.#relay;
-    if (upstream instanceof UpstreamConnection && relay.upstreamKeeps && this.#requestBody.done) {
-      if (relay.framing === 'until-close') {
-        upstream.destroy();
-      } else {
-        if (this.#downstream.blocked) upstream.resume();
-        this.#context.connector.release(upstream, relay.keepAliveMs);
-      }
+    const isReusable = relay.upstreamKeeps && this.#requestBody.done && relay.framing !== 'until-close';
+    if (upstream instanceof UpstreamConnection && isReusable) {
+      if (this.#downstream.blocked) upstream.resume();
+      this.#context.connector.release(upstream, relay.keepAliveMs);
     } else {
       upstream?.destroy();
     }
@@ -511,14 +508,12 @@ export class Exchange implements UpstreamUser, RelayUser {
   }
 
   onBadResponse(detail: string): void {
-    this.#upstream?.reject();
-    this.#upstream = null;
+    this.#rejectUpstream();
     this.#answer(502, 'bad-response', detail);
   }
 
   onTruncated(): void {
-    this.#upstream?.reject();
-    this.#upstream = null;
+    this.#rejectUpstream();
     this.#downstream.destroy('upstream-truncated');
   }
 

@@ -82,12 +82,8 @@ export class Http2Exchange implements Downstream, StreamUser, DeadlineOwner, Tun
 
   /** Ends at once. */
   destroy(reason: EndReason = 'client-aborted'): void {
-    if (this.#splice !== null) {
-      this.#splice.destroy(reason);
-      return;
-    }
-    this.#stream?.reset(codeOf(reason));
-    this.#abort(reason);
+    if (this.#splice !== null) this.#splice.destroy(reason);
+    else this.#abort(reason);
   }
 
   // What the exchange asks for.

@@ -66,7 +66,7 @@ export class SharedPool implements SharedUpstreamOwner {
     else known.push(shared);
   }
 
-  onSharedDialled(_shared: SharedUpstream, failure: ConnectFailure | null): void {
+  onSharedDialled(failure: ConnectFailure | null): void {
     this.#onDialled(failure);
   }
 

@@ -20,7 +20,7 @@ export interface SharedUpstreamOwner {
   /** The pod has said how many streams it takes. */
   onSharedOpen(shared: SharedUpstream, maxStreams: number): void;
   /** The dial has come to its end, and how. */
-  onSharedDialled(shared: SharedUpstream, failure: ConnectFailure | null): void;
+  onSharedDialled(failure: ConnectFailure | null): void;
   /** The pod speaks HTTP/2 no more. */
   onUnlearnt(shared: SharedUpstream): void;
   /** It takes no more streams. */
@@ -146,7 +146,7 @@ export class SharedUpstream implements UpstreamUser, LinkUser {
   onUpstreamConnected(): void {
     if (this.#connection.isTls && !this.#connection.speaksHttp2) {
       // The pod has unlearnt HTTP/2 since it was last asked: everybody asks anew.
-      this.#owner.onSharedDialled(this, null);
+      this.#owner.onSharedDialled(null);
       this.#owner.onUnlearnt(this);
       const waiting = [...this.#waiting];
       this.#waiting.clear();
@@ -154,12 +154,12 @@ export class SharedUpstream implements UpstreamUser, LinkUser {
       for (const stream of waiting) stream.refused('refused');
       return;
     }
-    this.#owner.onSharedDialled(this, null);
+    this.#owner.onSharedDialled(null);
     this.start();
   }
 
   onUpstreamConnectFailed(failure: ConnectFailure): void {
-    this.#owner.onSharedDialled(this, failure);
+    this.#owner.onSharedDialled(failure);
     this.#fail(failure);
   }
 
