@@ -21,9 +21,7 @@ import type { Downstream } from './downstream.ts';
 import { Exchange } from './exchange.ts';
 import { ExchangeRecord } from './exchange-record.ts';
 import type { ForwardedHeaders } from './forwarded-headers.ts';
-
-/** What a client may still send after an answer that ends the connection, so that the answer is not lost in a reset. */
-const maxLingerBytes = 1_048_576;
+import { Lingering } from './lingering.ts';
 
 const empty: Buffer = Buffer.alloc(0);
 const CR = 0x0d;
@@ -75,8 +73,7 @@ export class HttpConnection implements Downstream, DeadlineOwner {
   /** Whether a request has come. */
   #asked = false;
   #clientEnded = false;
-  #lingerBytes = 0;
-  #lingerReason: EndReason = 'answered-and-closed';
+  #lingering: Lingering | null = null;
   #splice: Splice | null = null;
 
   /**
@@ -235,8 +232,7 @@ export class HttpConnection implements Downstream, DeadlineOwner {
         this.#splice?.onClientData(chunk);
         break;
       case 'lingering':
-        this.#lingerBytes += chunk.length;
-        if (this.#lingerBytes > maxLingerBytes) this.#over(this.#lingerReason);
+        this.#lingering?.take(chunk);
         break;
     }
   }
@@ -279,14 +275,14 @@ export class HttpConnection implements Downstream, DeadlineOwner {
         this.#splice?.onClientEnd();
         break;
       case 'lingering':
-        if (this.#socket.writableFinished) this.#over(this.#lingerReason);
+        this.#lingering?.clientEnd();
         break;
     }
   }
 
   #clientClose(): void {
     if (this.#splice !== null) this.#splice.onClientClose();
-    else if (this.#phase === 'lingering') this.#over(this.#lingerReason);
+    else if (this.#phase === 'lingering') this.#lingering?.cut();
     else if (this.#phase === 'idle') this.#over('client-closed');
     else this.destroy('client-aborted');
   }
@@ -405,24 +401,12 @@ export class HttpConnection implements Downstream, DeadlineOwner {
 
   // The end.
 
-  /**
-   * Closes our half after the answer and reads on for a moment: closing with unread bytes would make the kernel send a
-   * reset, which may overtake the answer (RFC 9112 9.6).
-   */
+  /** Ends in order, behind what was said last. */
   #linger(reason: EndReason): void {
     this.#phase = 'lingering';
-    this.#lingerReason = reason;
     this.#input.take();
-    this.#socket.end(() => this.#allSent());
-    if (!this.#clientEnded) this.#socket.resume();
-    this.setDeadline(this.#context.settings.clientTimeoutMs);
-  }
-
-  /** The last byte of ours, and our FIN, have left. */
-  #allSent(): void {
-    if (this.#phase !== 'lingering') return;
-    if (this.#clientEnded) this.#over(this.#lingerReason);
-    else this.setDeadline(this.#context.settings.clientFinTimeoutMs);
+    const client = this.#clientEnded ? 'ended' : 'open';
+    this.#lingering = new Lingering(this.#context, this.#socket, this.#slot, reason, client, (why) => this.#over(why));
   }
 
   onDeadline(): void {
@@ -439,7 +423,7 @@ export class HttpConnection implements Downstream, DeadlineOwner {
         this.#exchange.timedOut();
         break;
       case 'lingering':
-        this.#over(this.#lingerReason);
+        this.#lingering?.cut();
         break;
     }
   }
@@ -447,6 +431,7 @@ export class HttpConnection implements Downstream, DeadlineOwner {
   #over(reason: EndReason): void {
     if (this.#phase === 'over') return;
     this.#phase = 'over';
+    this.#lingering?.forget();
     this.#context.deadlines.release(this.#slot);
     this.#exchange.abort(reason);
     this.#input.take();

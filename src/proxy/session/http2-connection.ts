@@ -15,9 +15,8 @@ import { takeFrom } from '../shared-read.ts';
 import type { ForwardedHeaders } from './forwarded-headers.ts';
 import type { HeadReaders } from './http-connection.ts';
 import { Http2Exchange, type Http2ExchangeUser } from './http2-exchange.ts';
+import { Lingering } from './lingering.ts';
 
-/** What a client may still send after the end of the connection was said, so that this is not lost in a reset. */
-const maxLingerBytes = 1_048_576;
 /** Exchanges that wait to be used again; a client that opens many streams once need not keep them for ever. */
 const maxSpare = 16;
 
@@ -37,11 +36,10 @@ export class Http2Connection implements LinkUser, Http2ExchangeUser, DeadlineOwn
   readonly #spare: Http2Exchange[] = [];
   /** `leaving`: the client knows that no more requests are taken. */
   #phase: 'open' | 'draining' | 'leaving' | 'lingering' | 'over' = 'open';
-  #reason: EndReason = 'client-closed';
   #idleSinceMs: number;
   #asked = false;
   #clientEnded = false;
-  #lingerBytes = 0;
+  #lingering: Lingering | null = null;
 
   /** Takes over a clear stream; `first` has been read from it already. `onEnd` is called exactly once. */
   constructor(
@@ -179,8 +177,7 @@ export class Http2Connection implements LinkUser, Http2ExchangeUser, DeadlineOwn
 
   #take(chunk: Buffer): void {
     if (this.#phase === 'lingering') {
-      this.#lingerBytes += chunk.length;
-      if (this.#lingerBytes > maxLingerBytes) this.#over(this.#reason);
+      this.#lingering?.take(chunk);
       return;
     }
     const wasBetween = this.#link.betweenFrames;
@@ -192,7 +189,7 @@ export class Http2Connection implements LinkUser, Http2ExchangeUser, DeadlineOwn
   #ended(): void {
     this.#clientEnded = true;
     if (this.#phase === 'lingering') {
-      if (this.#socket.writableFinished) this.#over(this.#reason);
+      this.#lingering?.clientEnd();
     } else if (this.#link.streams.size === 0) {
       this.#end('client-closed');
     } else {
@@ -205,11 +202,11 @@ export class Http2Connection implements LinkUser, Http2ExchangeUser, DeadlineOwn
     if (this.#phase === 'over') return;
     const wasBusy = this.#exchanges.size > 0;
     this.#link.lost(ErrorCode.cancel);
-    this.#over(this.#phase === 'lingering' ? this.#reason : wasBusy ? 'client-aborted' : 'client-closed');
+    this.#over(this.#lingering?.reason ?? (wasBusy ? 'client-aborted' : 'client-closed'));
   }
 
   onDeadline(): void {
-    if (this.#phase === 'lingering') this.#over(this.#reason);
+    if (this.#phase === 'lingering') this.#lingering?.cut();
     else if (!this.#link.betweenFrames) this.#link.fail(ErrorCode.settingsTimeout);
     else if (this.#link.streams.size === 0) this.#end('client-idle');
   }
@@ -229,25 +226,20 @@ export class Http2Connection implements LinkUser, Http2ExchangeUser, DeadlineOwn
     this.#linger(reason);
   }
 
-  /** Closes our half and reads on for a moment: closing with unread bytes would reset what was said last. */
+  /** Ends in order, behind what was said last. */
   #linger(reason: EndReason): void {
     if (this.#phase === 'lingering' || this.#phase === 'over') return;
     this.#phase = 'lingering';
-    this.#reason = reason;
     this.#link.output.flush();
     this.#link.lost(ErrorCode.cancel);
-    const { deadlines, settings } = this.#context;
-    this.#socket.end(() => {
-      if (this.#phase !== 'lingering') return;
-      if (this.#clientEnded) this.#over(reason);
-      else deadlines.set(this.#slot, settings.clientFinTimeoutMs);
-    });
-    deadlines.set(this.#slot, settings.clientTimeoutMs);
+    const client = this.#clientEnded ? 'ended' : 'open';
+    this.#lingering = new Lingering(this.#context, this.#socket, this.#slot, reason, client, (why) => this.#over(why));
   }
 
   #over(reason: EndReason): void {
     if (this.#phase === 'over') return;
     this.#phase = 'over';
+    this.#lingering?.forget();
     this.#context.deadlines.release(this.#slot);
     this.#link.lost(ErrorCode.cancel);
     if (!this.#socket.writableFinished || !this.#clientEnded) this.#socket.destroy();
