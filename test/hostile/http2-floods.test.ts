@@ -469,7 +469,8 @@ describe('floods', () => {
   });
 
   test('and all of them together have not made the worker large', () => {
-    expect(besieged.grownMb).toBeLessThan(64);
+    // What the last flood may cost while it lasts, and as much again that the allocator keeps of those before it.
+    expect(besieged.grownMb).toBeLessThan(128);
   });
 });
 
