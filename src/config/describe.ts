@@ -88,6 +88,7 @@ const placeholders: Readonly<Record<ValueKind['kind'], string>> = {
   choice: '<word>',
   'tls-version': '<version>',
   pattern: '<pattern>',
+  'cookie-name': '<name>',
   text: '<text>',
   domain: '<domain>',
   domains: '<domains>',

@@ -596,6 +596,38 @@ export const settings = {
       before it.`,
     reason: `As the OpenShift router.`,
   },
+  balanceAlgorithm: {
+    group: 'requests',
+    flag: '--load-balance-algorithm',
+    environment: 'ROUTER_LOAD_BALANCE_ALGORITHM',
+    value: { kind: 'choice', options: ['', 'random', 'roundrobin', 'leastconn', 'source'] },
+    default: '',
+    defaultWords: 'by termination',
+    about: `How the pods of Routes with one Service are chosen among. Unset, it is \`random\`, and \`source\` for passthrough
+      Routes. Several Services with a weight share by \`roundrobin\`. An annotation of a Route goes before all of this.`,
+    reason: `As the OpenShift router.`,
+  },
+  tcpBalanceScheme: {
+    group: 'requests',
+    flag: '--tcp-balance-scheme',
+    environment: 'ROUTER_TCP_BALANCE_SCHEME',
+    value: { kind: 'choice', options: ['', 'random', 'roundrobin', 'leastconn', 'source'] },
+    default: '',
+    defaultWords: 'source',
+    about: `The same for passthrough Routes, before the setting above.`,
+    reason: `As the OpenShift router.`,
+  },
+  cookieName: {
+    group: 'requests',
+    flag: '--cookie-name',
+    environment: 'ROUTER_COOKIE_NAME',
+    value: { kind: 'cookie-name' },
+    default: '',
+    defaultWords: 'a hash of the Route',
+    about: `Name of the cookie by which clients come back to their pod: letters, digits, \`_\` and \`-\`. An annotation of a
+      Route goes before it.`,
+    reason: `As the OpenShift router: two Routes of one host need two cookies.`,
+  },
   bufferBytes: {
     group: 'requests',
     flag: '--buffer-size',

@@ -1,5 +1,6 @@
 // What the text of a setting may look like and which value it stands for. Pure: no file is opened here.
 import { parseHost } from '../table/host.ts';
+import { MAX_TIME_MS, timeMs } from '../table/time.ts';
 import {
   type FieldRequirement,
   type LabelRequirement,
@@ -21,6 +22,7 @@ export type ValueKind =
   | { readonly kind: 'tls-version' }
   | { readonly kind: 'pattern' }
   | { readonly kind: 'text' }
+  | { readonly kind: 'cookie-name' }
   | { readonly kind: 'domain' }
   | { readonly kind: 'domains' }
   | { readonly kind: 'host-template' }
@@ -72,9 +74,6 @@ export type Reading =
   | { readonly kind: 'value'; readonly value: Value }
   | { readonly kind: 'problem'; readonly because: string };
 
-/** HAProxy's largest time, about 24.8 days; also the longest delay that a Node timer takes. */
-export const MAX_TIME_MS = 2_147_483_647;
-
 const trueWords: readonly string[] = ['1', 't', 'T', 'TRUE', 'true', 'True'];
 const falseWords: readonly string[] = ['0', 'f', 'F', 'FALSE', 'false', 'False'];
 
@@ -110,6 +109,8 @@ export function readValue(kind: ValueKind, text: string, manner: Manner): Readin
         : refused(text, `one of ${tlsVersions.join(', ')}`);
     case 'pattern':
       return valueOr(isPattern(text) ? text : undefined, text, 'a regular expression');
+    case 'cookie-name':
+      return valueOr(/^[A-Za-z0-9_-]*$/.test(text) ? text : undefined, text, 'a name of letters, digits, _ and -');
     case 'domain':
       return valueOr(text === '' ? text : parseHost(text), text, 'a domain name');
     case 'domains':
@@ -155,17 +156,6 @@ export function readValue(kind: ValueKind, text: string, manner: Manner): Readin
     case 'writable-directory':
       return { kind: 'value', value: text };
   }
-}
-
-/**
- * Milliseconds of HAProxy's time pattern, or undefined where the text does not follow it: a positive whole number without
- * leading zero and at most one unit, none meaning ms. Clipped to MAX_TIME_MS; parts of a millisecond round up, so that no
- * time becomes 0 (Route semantics 4, cases N1 to N12 in 8.12).
- */
-export function timeMs(text: string): number | undefined {
-  const [, count, unit = 'ms'] = /^([1-9]\d*)(us|ms|s|m|h|d)?$/.exec(text) ?? [];
-  if (count === undefined) return undefined;
-  return clippedMs(Number(count) * (unitNs[unit] ?? Number.NaN));
 }
 
 /**
@@ -220,7 +210,6 @@ const unitNs: Readonly<Record<string, number>> = {
   s: 1e9,
   m: 60e9,
   h: 3600e9,
-  d: 86_400e9,
 };
 
 function clippedMs(ns: number): number {

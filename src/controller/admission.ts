@@ -5,9 +5,8 @@ import type { RouteManifest, SecretFault, SecretManifest } from '../source/manif
 import type {
   Certificate,
   ClientAuth,
-  ForwardedPolicy,
   InsecurePolicy,
-  ProxyProtocol,
+  RouteOptions,
   Termination,
   UpstreamTls,
 } from '../table/entries.ts';
@@ -18,10 +17,11 @@ import { clientAuthority } from './client-authority.ts';
 import { clientCaAnnotation, clientSecretKeyOf } from './cluster-state.ts';
 import type { Claim, Decision } from './host-claims.ts';
 import { isInDomains } from './host-naming.ts';
+import { type OptionSettings, routeOptions } from './route-options.ts';
 import { rejected, type Verdict } from './verdict.ts';
 
 /** The settings that admission reads. */
-export type AdmissionSettings = {
+export type AdmissionSettings = OptionSettings & {
   readonly allowWildcardRoutes: boolean;
   readonly deniedDomains: readonly string[];
   readonly allowedDomains: readonly string[];
@@ -31,8 +31,6 @@ export type AdmissionSettings = {
   /** What is demanded of the clients of all Routes: those that name a CA of their own may demand more, not less. */
   readonly clientCertificates: 'none' | 'optional' | 'required';
 };
-
-const proxyProtocolAnnotation = 'headgate.io/proxy-protocol';
 
 const maxHostLength = 253;
 const maxLabelLength = 63;
@@ -132,8 +130,7 @@ export type RouteTreatment =
       readonly kind: 'served';
       readonly termination: Termination;
       readonly insecurePolicy: InsecurePolicy;
-      readonly forwarded: ForwardedPolicy | null;
-      readonly proxyProtocol: ProxyProtocol;
+      readonly options: RouteOptions;
       readonly serving: Certificate | null;
       readonly upstreamTls: UpstreamTls | null;
       readonly destination: Certificate | null;
@@ -157,17 +154,15 @@ export function treatmentOf(
   settings: AdmissionSettings,
   clientSecret?: Secret,
 ): RouteTreatment {
-  const forwarded = forwardedPolicy(route);
   const warnings: string[] = [];
-  const proxyProtocol = proxyProtocolOf(route, warnings);
+  const options = routeOptions(route, settings, warnings);
   const tls = route.tls;
   if (tls === null) {
     return {
       kind: 'served',
       termination: 'none',
       insecurePolicy: 'None',
-      forwarded,
-      proxyProtocol,
+      options,
       serving: null,
       upstreamTls: null,
       destination: null,
@@ -207,8 +202,7 @@ export function treatmentOf(
     kind: 'served',
     termination,
     insecurePolicy,
-    forwarded,
-    proxyProtocol,
+    options,
     serving: checked.serving,
     upstreamTls: towardsPods === null ? null : towardsPods.upstreamTls,
     destination: towardsPods === null ? null : towardsPods.destination,
@@ -346,27 +340,3 @@ function faultErrors(name: string, fault: SecretFault | undefined): string[] {
 }
 
 /** The Route's own policy, or null where it has none that is valid (Route semantics 4.6). */
-function forwardedPolicy(route: RouteManifest): ForwardedPolicy | null {
-  const value = route.annotations['haproxy.router.openshift.io/set-forwarded-headers'];
-  switch (value) {
-    case 'append':
-    case 'replace':
-    case 'if-none':
-    case 'never':
-      return value;
-    default:
-      return null;
-  }
-}
-
-/** The version in which the Route's pods are told of the client; a value that is none is warned of. */
-function proxyProtocolOf(route: RouteManifest, warnings: string[]): ProxyProtocol {
-  const value = route.annotations[proxyProtocolAnnotation];
-  if (value === 'v1' || value === 'v2') return value;
-  if (value !== undefined && value !== 'none') {
-    warnings.push(
-      `annotation ${proxyProtocolAnnotation}: ${JSON.stringify(value.slice(0, 40))} is not v1, v2 or none: pods get no PROXY header`,
-    );
-  }
-  return 'none';
-}

@@ -24,11 +24,15 @@ export function compileBackend(
   const { id, namespace, service } = subject;
   const sorted = [...slices].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
   const ready = endpointsOf(subject, sorted, allowLoopback, (endpoint) => endpoint.ready);
-  const endpoints =
-    ready.length > 0
-      ? ready
-      : endpointsOf(subject, sorted, allowLoopback, (endpoint) => endpoint.serving && endpoint.terminating);
-  return { id, namespace, service, endpoints };
+  const leaving = endpointsOf(
+    subject,
+    sorted,
+    allowLoopback,
+    (endpoint) => !endpoint.ready && endpoint.serving && endpoint.terminating,
+  );
+  return ready.length > 0
+    ? { id, namespace, service, endpoints: ready, leaving }
+    : { id, namespace, service, endpoints: leaving, leaving: [] };
 }
 
 function endpointsOf(

@@ -5,7 +5,6 @@ import {
   backendId,
   type CertificateId,
   type ClientAuth,
-  type ForwardedPolicy,
   type HostRule,
   type PathRule,
   routeKey,
@@ -20,9 +19,9 @@ import type { BackendSubject } from './compile-backend.ts';
 export type ServedRoute = { readonly route: RouteManifest; readonly treatment: RouteTreatment & { kind: 'served' } };
 
 /** The rule of a Host; null when nobody is served there. */
-export function compileHost(host: Host, served: readonly ServedRoute[], forwarded: ForwardedPolicy): HostRule | null {
+export function compileHost(host: Host, served: readonly ServedRoute[]): HostRule | null {
   if (served.length === 0) return null;
-  const paths = served.map((each) => pathRuleOf(each, forwarded));
+  const paths = served.map(pathRuleOf);
   return {
     host,
     tls: treatmentOfHost(paths),
@@ -32,7 +31,7 @@ export function compileHost(host: Host, served: readonly ServedRoute[], forwarde
   };
 }
 
-function pathRuleOf({ route, treatment }: ServedRoute, forwarded: ForwardedPolicy): PathRule {
+function pathRuleOf({ route, treatment }: ServedRoute): PathRule {
   return {
     route: routeKey(route.namespace, route.name),
     path: pathPrefix(route.path),
@@ -43,8 +42,7 @@ function pathRuleOf({ route, treatment }: ServedRoute, forwarded: ForwardedPolic
       weight: service.weight,
     })),
     upstreamTls: treatment.upstreamTls,
-    forwarded: treatment.forwarded ?? forwarded,
-    proxyProtocol: treatment.proxyProtocol,
+    ...treatment.options,
     clientAuth: treatment.clientAuth,
   };
 }

@@ -10,7 +10,6 @@ import type {
   Certificate,
   CertificateId,
   ClientAuth,
-  ForwardedPolicy,
   HostRule,
   RouteKey,
 } from '../table/entries.ts';
@@ -32,7 +31,6 @@ const sliceMs = 8;
 export type ReconcilerSettings = AdmissionSettings & {
   readonly disableNamespaceOwnershipCheck: boolean;
   readonly allowLoopbackEndpoints: boolean;
-  readonly forwardedHeaders: ForwardedPolicy;
 };
 
 /** A Verdict as it is kept: what it is, since which Revision, and on which Route in which generation. */
@@ -212,7 +210,7 @@ export class Reconciler {
       this.#judge(each.route, { kind: 'admitted', warnings: outvoted ? [...warnings, outvotedWarning] : warnings });
     }
     if (decisions.length > 0) this.#seenOn.set(host, new Set(decisions.map(({ claim }) => claim.route)));
-    const rule = compileHost(host, served, this.#settings.forwardedHeaders);
+    const rule = compileHost(host, served);
     this.#replaceHost(host, rule, [], changes, served);
   }
 

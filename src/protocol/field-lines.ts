@@ -203,16 +203,22 @@ export class FieldLines {
   }
 
   /**
-   * Copies a message, without its dropped lines, to the beginning of a buffer that has room for it. `from` begins with the
-   * bytes that the text was made of and holds the message alone. Answers how many bytes have been copied.
+   * Copies a message, without its dropped lines and with lines of the router's own (each with CRLF), to the beginning of a
+   * buffer that has room for it. `from` begins with the bytes that the text was made of and holds the message alone. Answers
+   * how many bytes have been copied.
    */
-  copyKept(from: Buffer, to: Buffer): number {
+  copyKept(from: Buffer, to: Buffer, extraLines: string): number {
     let copied = 0;
     let runAt = 0;
     for (let line = 0; line < this.count; line++) {
       if (this.#dropped[line] === 0) continue;
       copied += from.copy(to, copied, runAt, this.#lineAt[line]);
       runAt = this.#lineAt[line + 1] ?? 0;
+    }
+    if (extraLines !== '') {
+      copied += from.copy(to, copied, runAt, this.text.length);
+      runAt = this.text.length;
+      copied += to.write(extraLines, copied, 'latin1');
     }
     return copied + from.copy(to, copied, runAt);
   }

@@ -56,6 +56,8 @@ export const Field = {
   /** Removed from every request (HTTPoxy, 5.4). */
   proxy: 18,
   contentType: 19,
+  cookie: 20,
+  strictTransportSecurity: 21,
 } as const;
 
 const known: ReadonlyArray<readonly [string, number]> = [
@@ -70,6 +72,8 @@ const known: ReadonlyArray<readonly [string, number]> = [
   ['expect', Field.expect],
   ['trailer', Field.trailer],
   ['content-type', Field.contentType],
+  ['cookie', Field.cookie],
+  ['strict-transport-security', Field.strictTransportSecurity],
   ['forwarded', Field.forwarded],
   ['x-forwarded-for', Field.xForwardedFor],
   ['x-forwarded-host', Field.xForwardedHost],

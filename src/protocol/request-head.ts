@@ -45,6 +45,8 @@ export class RequestHead {
   keepAlive = true;
   /** The protocols that the client would switch to, or empty. */
   upgrade = '';
+  /** What is left of Cookie lines from which one cookie was taken. */
+  #cookieLines = '';
   readonly #lines: FieldLines;
   /** Fields that no request keeps, as bits of Field. */
   readonly #neverKept: number;
@@ -60,6 +62,7 @@ export class RequestHead {
   read(text: string): Refusal | null {
     const reason = this.#readRequestLine(text) ?? this.#readHost() ?? this.#readFraming();
     if (reason !== null) return refusal(reason);
+    this.#cookieLines = '';
     this.#readConnection();
     return null;
   }
@@ -77,6 +80,24 @@ export class RequestHead {
     return type.startsWith('application/grpc') && (type.length === 16 || type[16] === '+' || type[16] === ';');
   }
 
+  /** Takes a cookie out of the request (RFC 6265 4.2.1): its value, the first of several, or empty where it has none. */
+  takeCookie(name: string): string {
+    const lines = this.#lines;
+    let taken = '';
+    for (let line = lines.find(Field.cookie, 0); line >= 0; line = lines.find(Field.cookie, line + 1)) {
+      const sent = lines.value(line);
+      if (!sent.includes(name)) continue;
+      const pairs = sent.split(';');
+      const others = pairs.filter((pair) => !isCookie(pair, name));
+      if (others.length === pairs.length) continue;
+      if (taken === '') taken = (pairs.find((pair) => isCookie(pair, name)) ?? '').trim().slice(name.length + 1);
+      lines.drop(line);
+      const left = others.join(';').trim();
+      if (left !== '') this.#cookieLines += `Cookie: ${left}\r\n`;
+    }
+    return taken;
+  }
+
   /**
    * The head as it goes to the pod: the client's own lines but for the hop-by-hop ones, those of `dropMask` (bits of
    * Field) and what the router says itself (`extraLines`, each with CRLF). Ends with the empty line.
@@ -88,7 +109,7 @@ export class RequestHead {
     if (this.upgrade !== '') connection = `Connection: Upgrade\r\nUpgrade: ${this.upgrade}\r\n`;
     else if (this.#acceptsTrailers) connection = 'Connection: TE\r\nTE: trailers\r\n';
     const framing = this.framing === 'chunked' ? 'Transfer-Encoding: chunked\r\n' : '';
-    return `${this.method} ${this.target} HTTP/1.1\r\n${lines.kept()}${connection}${framing}${extraLines}\r\n`;
+    return `${this.method} ${this.target} HTTP/1.1\r\n${lines.kept()}${this.#cookieLines}${connection}${framing}${extraLines}\r\n`;
   }
 
   #readRequestLine(text: string): RefusalReason | null {
@@ -226,4 +247,10 @@ export class RequestHead {
     if (lines.has(Field.te)) this.#acceptsTrailers = listElements(lines.values(Field.te)).includes('trailers');
     lines.dropKinds(special);
   }
+}
+
+/** Whether one pair of a Cookie field, with blanks around it, is the cookie of this name. */
+function isCookie(pair: string, name: string): boolean {
+  const at = pair.charCodeAt(0) === SP ? 1 : 0;
+  return pair.startsWith(name, at) && pair[at + name.length] === '=';
 }

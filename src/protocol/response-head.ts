@@ -78,9 +78,14 @@ export class ResponseHead {
     return this.#lines.compact(bytes, at);
   }
 
-  /** Copies a whole message, whose head this is, as it goes on if nothing is to be added. Answers its length then. */
-  copyMessage(from: Buffer, to: Buffer): number {
-    return this.#lines.copyKept(from, to);
+  /** Copies a whole message, whose head this is, with lines of the router's own (each with CRLF). Answers its length then. */
+  copyMessage(from: Buffer, to: Buffer, extraLines: string): number {
+    return this.#lines.copyKept(from, to, extraLines);
+  }
+
+  /** Takes out fields (bits of Field) in whose place the router says something itself. */
+  dropFields(mask: number): void {
+    if (mask !== 0) this.#lines.dropKinds(mask);
   }
 
   /** The head as it goes to the client, with lines of the router's own (each with CRLF). Ends with the empty line. */

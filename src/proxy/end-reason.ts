@@ -30,7 +30,8 @@ export const endReasons = {
   'handshake-timeout': 'downstream',
   /** An answer said `Connection: close`, and has been sent. */
   'answered-and-closed': 'router',
-  'connection-limit': 'router',
+  /** The Route of a passthrough connection does not let this source in. */
+  'source-not-allowed': 'downstream',
   /** Its source had as many connections, or handshakes, as it may. */
   'source-limit': 'router',
   /** The worker had as many handshakes under way as it may. */

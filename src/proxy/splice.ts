@@ -37,7 +37,14 @@ export class Splice implements DeadlineOwner, UpstreamUser {
   #upstreamEnded = false;
   #upstreamGone = false;
 
-  constructor(context: ProxyContext, client: TunnelClient, upstream: Upstream, onEnd: (reason: EndReason) => void) {
+  /** `idleMs`: how long nothing may move in either direction. */
+  constructor(
+    context: ProxyContext,
+    client: TunnelClient,
+    upstream: Upstream,
+    idleMs: number,
+    onEnd: (reason: EndReason) => void,
+  ) {
     const { deadlines, settings } = context;
     this.#client = client;
     this.#upstream = upstream;
@@ -46,7 +53,7 @@ export class Splice implements DeadlineOwner, UpstreamUser {
     this.#slot = deadlines.claim(this);
     this.#counters = context.counters;
     this.#onEnd = onEnd;
-    this.#idleMs = settings.tunnelTimeoutMs;
+    this.#idleMs = idleMs;
     upstream.use(this);
     deadlines.set(this.#slot, this.#idleMs);
     client.resume();

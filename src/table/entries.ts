@@ -31,6 +31,30 @@ export type ForwardedPolicy = 'append' | 'replace' | 'if-none' | 'never';
 /** The version of the PROXY protocol in which pods are told of the client, if any. */
 export type ProxyProtocol = 'none' | 'v1' | 'v2';
 
+/** How the Endpoints of a Route are chosen among (Route semantics 5.7). */
+export type BalanceAlgorithm = 'random' | 'roundrobin' | 'leastconn' | 'source';
+
+/** The cookie by which a client comes back to its Endpoint (5.8). `attributes`: all that stands behind the value. */
+export type StickyCookie = { readonly name: string; readonly attributes: string };
+
+/** How a path is changed on its way to the pod (5.9): `target` takes the place of `prefix`; without `keepsRest`, of everything. */
+export type PathRewrite = { readonly prefix: string; readonly target: string; readonly keepsRest: boolean };
+
+/** What a Route's annotations ask of the workers; null where the router's own setting, or nothing, is in force. */
+export type RouteOptions = {
+  readonly forwarded: ForwardedPolicy;
+  readonly proxyProtocol: ProxyProtocol;
+  readonly balance: BalanceAlgorithm;
+  readonly cookie: StickyCookie | null;
+  readonly serverTimeoutMs: number | null;
+  readonly tunnelTimeoutMs: number | null;
+  /** Addresses and networks that may come; null: all may. */
+  readonly allowedSources: readonly string[] | null;
+  readonly rewrite: PathRewrite | null;
+  /** Value of Strict-Transport-Security in every answer of the pods. */
+  readonly hsts: string | null;
+};
+
 /** How TLS connections for a Host are treated. `none`: no Route of this Host takes part in TLS. */
 export type TlsTreatment = 'terminate' | 'passthrough' | 'none';
 
@@ -59,7 +83,7 @@ export type ClientAuth = {
 };
 
 /** What one admitted Route asks for. */
-export type PathRule = {
+export type PathRule = RouteOptions & {
   readonly route: RouteKey;
   /** Prefix; empty covers the whole Host. */
   readonly path: string;
@@ -68,8 +92,6 @@ export type PathRule = {
   readonly backends: readonly BackendRef[];
   /** Not null exactly when the termination is `reencrypt`. */
   readonly upstreamTls: UpstreamTls | null;
-  readonly forwarded: ForwardedPolicy;
-  readonly proxyProtocol: ProxyProtocol;
   /** What this Route demands of clients itself; null: what the router demands of all. */
   readonly clientAuth: ClientAuth | null;
 };
@@ -107,6 +129,8 @@ export type Backend = {
   readonly namespace: string;
   readonly service: string;
   readonly endpoints: readonly Endpoint[];
+  /** Pods that still serve while they terminate, beside others that are ready: for the clients that they have. */
+  readonly leaving: readonly Endpoint[];
 };
 
 /** A chain and its key, or (key null) the certificates of an authority, with its revocation lists behind them. PEM. */

@@ -14,6 +14,10 @@ const settings: AdmissionSettings = {
   extendedValidation: true,
   externalCertificates: true,
   clientCertificates: 'none',
+  forwardedHeaders: 'append',
+  balanceAlgorithm: '',
+  tcpBalanceScheme: '',
+  cookieName: '',
 };
 const wildcards: AdmissionSettings = { ...settings, allowWildcardRoutes: true };
 
@@ -158,8 +162,7 @@ describe('what a Route is served with (Route semantics 2.3, 5.15, 7.1)', () => {
       kind: 'served',
       termination: 'none',
       insecurePolicy: 'None',
-      forwarded: null,
-      proxyProtocol: 'none',
+      options: expect.objectContaining({ forwarded: 'append', proxyProtocol: 'none' }),
       serving: null,
       upstreamTls: null,
       destination: null,
@@ -239,44 +242,6 @@ describe('what a Route is served with (Route semantics 2.3, 5.15, 7.1)', () => {
       kind: 'refused',
       verdict: { reason: 'ExtendedValidationFailed' },
     });
-  });
-
-  test.each([
-    ['append', 'append'],
-    ['replace', 'replace'],
-    ['if-none', 'if-none'],
-    ['never', 'never'],
-    ['Never', null],
-    ['', null],
-    ['constructor', null],
-  ])('set-forwarded-headers: %o', (value, expected) => {
-    expect(treat(route.annotation('haproxy.router.openshift.io/set-forwarded-headers', value))).toMatchObject({
-      forwarded: expected,
-    });
-  });
-});
-
-describe('headgate.io/proxy-protocol', () => {
-  const treat = (route: RouteBuilder): ReturnType<typeof treatmentOf> =>
-    treatmentOf(route.build(), undefined, null, settings);
-  const annotated = (value: string): RouteBuilder =>
-    aRoute('n/r').host('a.test').annotation('headgate.io/proxy-protocol', value);
-
-  test.each(['none', 'v1', 'v2'])('%o', (value) => {
-    for (const route of [annotated(value), annotated(value).edge(), annotated(value).passthrough()]) {
-      expect(treat(route)).toMatchObject({ kind: 'served', proxyProtocol: value, warnings: [] });
-    }
-  });
-
-  test.each(['', 'V1', '1', 'v3', 'true', 'v2 ', '"'.repeat(1000)])('%o is none, with a warning', (value) => {
-    for (const route of [annotated(value), annotated(value).edge()]) {
-      const treatment = treat(route);
-      expect(treatment).toMatchObject({ kind: 'served', proxyProtocol: 'none' });
-      expect(treatment.kind === 'served' ? treatment.warnings : []).toEqual([
-        `annotation headgate.io/proxy-protocol: ${JSON.stringify(value.slice(0, 40))} is not v1, v2 or none: ` +
-          'pods get no PROXY header',
-      ]);
-    }
   });
 });
 

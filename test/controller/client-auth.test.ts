@@ -22,6 +22,9 @@ const settings: ReconcilerSettings = {
   disableNamespaceOwnershipCheck: false,
   allowLoopbackEndpoints: false,
   forwardedHeaders: 'append',
+  balanceAlgorithm: '',
+  tcpBalanceScheme: '',
+  cookieName: '',
   clientCertificates: 'none',
 };
 const ca = makeAuthority({ name: 'clients' });

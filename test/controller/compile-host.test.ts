@@ -1,30 +1,36 @@
 import { describe, expect, test } from 'vitest';
 import type { RouteTreatment } from '../../src/controller/admission.ts';
 import { backendSubjectsOf, compileHost, type ServedRoute } from '../../src/controller/compile-host.ts';
-import type {
-  Certificate,
-  CertificateId,
-  ForwardedPolicy,
-  ProxyProtocol,
-  UpstreamTls,
-} from '../../src/table/entries.ts';
+import type { Certificate, CertificateId, RouteOptions, UpstreamTls } from '../../src/table/entries.ts';
 import type { Host } from '../../src/table/host.ts';
 import { aRoute, type RouteBuilder } from '../support/manifests.ts';
 
 const host = 'a.test' as Host;
 const pem = (id: string): Certificate => ({ id: id as CertificateId, chain: id, key: '' });
 
+const plainOptions: RouteOptions = {
+  forwarded: 'append',
+  proxyProtocol: 'none',
+  balance: 'random',
+  cookie: null,
+  serverTimeoutMs: null,
+  tunnelTimeoutMs: null,
+  allowedSources: null,
+  rewrite: null,
+  hsts: null,
+};
+
 /** A Route as admission lets it through; the certificate by its id. */
 function served(
   route: RouteBuilder,
   {
     certificate,
+    options = {},
     ...rest
   }: {
     certificate?: string;
     upstreamTls?: UpstreamTls;
-    forwarded?: ForwardedPolicy;
-    proxyProtocol?: ProxyProtocol;
+    options?: Partial<RouteOptions>;
   } = {},
 ): ServedRoute {
   const built = route.host(host).build();
@@ -32,8 +38,7 @@ function served(
     kind: 'served',
     termination: (built.tls?.termination ?? 'none') as 'none' | 'edge' | 'reencrypt' | 'passthrough',
     insecurePolicy: (built.tls?.insecurePolicy || 'None') as 'None' | 'Allow' | 'Redirect',
-    forwarded: null,
-    proxyProtocol: 'none',
+    options: { ...plainOptions, ...options },
     serving: certificate === undefined ? null : pem(certificate),
     upstreamTls: null,
     destination: null,
@@ -45,8 +50,7 @@ function served(
   return { route: built, treatment };
 }
 
-const compile = (...routes: readonly ServedRoute[]): ReturnType<typeof compileHost> =>
-  compileHost(host, routes, 'append');
+const compile = (...routes: readonly ServedRoute[]): ReturnType<typeof compileHost> => compileHost(host, routes);
 const edge = aRoute('n/r').edge();
 
 describe('the rule of a host', () => {
@@ -70,6 +74,13 @@ describe('the rule of a host', () => {
             upstreamTls: null,
             forwarded: 'append',
             proxyProtocol: 'none',
+            balance: 'random',
+            cookie: null,
+            serverTimeoutMs: null,
+            tunnelTimeoutMs: null,
+            allowedSources: null,
+            rewrite: null,
+            hsts: null,
           },
         ],
       },
@@ -85,14 +96,14 @@ describe('the rule of a host', () => {
     ['none beside passthrough', [served(aRoute('n/a').path('/x')), served(aRoute('n/b').passthrough())], 'passthrough'],
   ])('TLS: %s', (_, routes, expected) => expect(compile(...routes)?.tls).toBe(expected));
 
-  test('the Route’s own policy for forwarded headers, else the router’s', () => {
-    expect(compile(served(edge, { forwarded: 'never' }))?.paths[0]?.forwarded).toBe('never');
+  test('what its annotations ask for', () => {
+    expect(compile(served(edge, { options: { forwarded: 'never' } }))?.paths[0]?.forwarded).toBe('never');
     expect(compile(served(edge))?.paths[0]?.forwarded).toBe('append');
   });
 
   test('the version of the PROXY protocol', () => {
     const versions = (['none', 'v1', 'v2'] as const).map(
-      (proxyProtocol) => compile(served(edge, { proxyProtocol }))?.paths[0]?.proxyProtocol,
+      (proxyProtocol) => compile(served(edge, { options: { proxyProtocol } }))?.paths[0]?.proxyProtocol,
     );
     expect(versions).toEqual(['none', 'v1', 'v2']);
   });

@@ -22,6 +22,9 @@ const defaults: ReconcilerSettings = {
   disableNamespaceOwnershipCheck: false,
   allowLoopbackEndpoints: false,
   forwardedHeaders: 'append',
+  balanceAlgorithm: '',
+  tcpBalanceScheme: '',
+  cookieName: '',
   clientCertificates: 'none',
 };
 

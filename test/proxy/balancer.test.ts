@@ -1,13 +1,16 @@
+import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { compileBackend } from '../../src/controller/compile-backend.ts';
-import { Balancer } from '../../src/proxy/upstream/balancer.ts';
-import { type BackendRef, backendId, type PathRule, routeKey } from '../../src/table/entries.ts';
+import { Balancer, type Seeker } from '../../src/proxy/upstream/balancer.ts';
+import { type BackendRef, type BalanceAlgorithm, backendId, type PathRule, routeKey } from '../../src/table/entries.ts';
 import { RouteTable } from '../../src/table/route-table.ts';
 import { aSlice } from '../support/manifests.ts';
 
 /** A Service: its pods' addresses, as `address:port` with the port's name after a `/`, and its weight. */
 type Service = readonly [pods: readonly string[], weight: number];
+
+const anybody = { source: '192.0.2.1', cookie: '' };
 
 /** A table with one rule over Services s0, s1, ... at a port. */
 function tableOf(services: readonly Service[], port = ''): { readonly table: RouteTable; readonly rule: PathRule } {
@@ -37,6 +40,13 @@ function ruleOver(backends: readonly BackendRef[]): PathRule {
     upstreamTls: null,
     forwarded: 'append',
     proxyProtocol: 'none',
+    balance: 'roundrobin',
+    cookie: null,
+    serverTimeoutMs: null,
+    tunnelTimeoutMs: null,
+    allowedSources: null,
+    rewrite: null,
+    hsts: null,
     clientAuth: null,
   };
 }
@@ -48,7 +58,7 @@ function turns(
   balancer = new Balancer(0),
 ): (number | null)[] {
   return Array.from({ length: count }, () => {
-    const picked = balancer.pick(rule, table, []);
+    const picked = balancer.pick(rule, table, [], anybody);
     return picked === null ? null : rule.backends.findIndex(({ backend }) => backend === picked.backend.id);
   });
 }
@@ -57,7 +67,7 @@ function counts(given: ReturnType<typeof tableOf>, count: number): Record<string
   const byPod: Record<string, number> = {};
   const balancer = new Balancer(0);
   for (let i = 0; i < count; i++) {
-    const picked = balancer.pick(given.rule, given.table, []);
+    const picked = balancer.pick(given.rule, given.table, [], anybody);
     const key = picked === null ? 'nobody' : picked.endpoint.authority;
     byPod[key] = (byPod[key] ?? 0) + 1;
   }
@@ -243,7 +253,10 @@ describe('the share of each pod (Route semantics 8.16)', () => {
   test('three pods of one Service take turns (observed 8)', () => {
     const given = tableOf([[[ep1, ep2, ep3], 100]]);
     const balancer = new Balancer(0);
-    const sequence = Array.from({ length: 6 }, () => balancer.pick(given.rule, given.table, [])?.endpoint.authority);
+    const sequence = Array.from(
+      { length: 6 },
+      () => balancer.pick(given.rule, given.table, [], anybody)?.endpoint.authority,
+    );
     expect(sequence).toEqual([a1, a2, a3, a1, a2, a3]);
   });
 });
@@ -316,7 +329,7 @@ describe('any weights', () => {
           const balancer = new Balancer(first);
           const byPod = new Map<string, number>();
           for (let i = 0; i < picks; i++) {
-            const authority = balancer.pick(given.rule, given.table, [])?.endpoint.authority ?? 'nobody';
+            const authority = balancer.pick(given.rule, given.table, [], anybody)?.endpoint.authority ?? 'nobody';
             byPod.set(authority, (byPod.get(authority) ?? 0) + 1);
           }
           expect(byPod.has('nobody')).toBe(false);
@@ -339,10 +352,10 @@ describe('any weights', () => {
         const given = tableOf(shapes.map(([pods, weight], i) => [podsOf(i, pods), weight]));
         const balancer = new Balancer(first);
         const tried: string[] = [];
-        for (let picked = balancer.pick(given.rule, given.table, tried); picked !== null; ) {
+        for (let picked = balancer.pick(given.rule, given.table, tried, anybody); picked !== null; ) {
           expect(tried).not.toContain(picked.endpoint.authority);
           tried.push(picked.endpoint.authority);
-          picked = balancer.pick(given.rule, given.table, tried);
+          picked = balancer.pick(given.rule, given.table, tried, anybody);
         }
         const expected = shapes.flatMap(([pods, weight], i) => (weight > 0 ? podsOf(i, pods) : []));
         expect(tried.sort()).toEqual(expected.sort());
@@ -377,5 +390,155 @@ describe('any weights', () => {
         },
       ),
     );
+  });
+});
+
+/** How often each pod is picked by as many different clients. */
+function picksOf(given: ReturnType<typeof tableOf>, seekers: readonly Seeker[], balancer = new Balancer(0)): string[] {
+  return seekers.map((seeker) => balancer.pick(given.rule, given.table, [], seeker)?.endpoint.authority ?? 'nobody');
+}
+
+function withBalance(given: ReturnType<typeof tableOf>, balance: BalanceAlgorithm): ReturnType<typeof tableOf> {
+  return { ...given, rule: { ...given.rule, balance } };
+}
+
+const clients: readonly Seeker[] = Array.from({ length: 20_000 }, (_, i) => ({
+  source: `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`,
+  cookie: '',
+}));
+
+function shareOf(picked: readonly string[], pods: readonly string[]): number {
+  return picked.filter((pod) => pods.includes(pod)).length / picked.length;
+}
+
+describe('random', () => {
+  test('shares by weight, and evenly within a Service', () => {
+    const given = withBalance(
+      tableOf([
+        [[ep1], 90],
+        [[ep2, ep3], 10],
+      ]),
+      'random',
+    );
+    const picked = picksOf(given, clients);
+    expect(shareOf(picked, [a1])).toBeCloseTo(0.9, 1);
+    expect(shareOf(picked, [a2]) / shareOf(picked, [a3])).toBeGreaterThan(0.8);
+    expect(shareOf(picked, [a2]) / shareOf(picked, [a3])).toBeLessThan(1.25);
+  });
+
+  test('of two that are drawn the less busy one is taken', () => {
+    const given = withBalance(tableOf([[[ep1, ep2], 1]]), 'random');
+    const balancer = new Balancer(0);
+    const first = balancer.pick(given.rule, given.table, [], anybody);
+    if (first === null) throw new Error('nobody');
+    balancer.loadOf(first.endpoint).active = 5;
+    // Both draws fall on the busy one with a quarter.
+    const share = shareOf(picksOf(given, clients, balancer), [first.endpoint.authority]);
+    expect(share).toBeGreaterThan(0.2);
+    expect(share).toBeLessThan(0.3);
+  });
+});
+
+describe('leastconn', () => {
+  test('the Endpoint with least under way relative to its weight', () => {
+    const given = withBalance(
+      tableOf([
+        [[ep1], 3],
+        [[ep2], 1],
+      ]),
+      'leastconn',
+    );
+    const balancer = new Balancer(0);
+    const held: string[] = [];
+    for (let i = 0; i < 400; i++) {
+      const picked = balancer.pick(given.rule, given.table, [], anybody);
+      if (picked === null) throw new Error('nobody');
+      balancer.loadOf(picked.endpoint).active++;
+      held.push(picked.endpoint.authority);
+    }
+    expect(shareOf(held, [a1])).toBeCloseTo(0.75, 1);
+  });
+
+  test('with nothing under way they take turns', () => {
+    const given = withBalance(tableOf([[[ep1, ep2, ep3], 1]]), 'leastconn');
+    expect(picksOf(given, clients.slice(0, 6))).toEqual([a1, a2, a3, a1, a2, a3]);
+  });
+});
+
+describe('source', () => {
+  const ten = Array.from({ length: 10 }, (_, i) => `10.9.0.${i}:80`);
+
+  test('the same Endpoint from every worker and replica, in whatever order it knows them', () => {
+    const one = withBalance(tableOf([[ten, 1]]), 'source');
+    const other = withBalance(tableOf([[[...ten].reverse(), 1]]), 'source');
+    expect(picksOf(one, clients)).toEqual(picksOf(other, clients, new Balancer(7)));
+  });
+
+  test('even shares, and shares by weight between Services', () => {
+    const picked = picksOf(withBalance(tableOf([[ten, 1]]), 'source'), clients);
+    for (const pod of ten) {
+      expect(shareOf(picked, [pod])).toBeGreaterThan(0.085);
+      expect(shareOf(picked, [pod])).toBeLessThan(0.115);
+    }
+    const weighted = withBalance(
+      tableOf([
+        [[ep1], 1],
+        [[ep2], 3],
+      ]),
+      'source',
+    );
+    expect(shareOf(picksOf(weighted, clients), [a2])).toBeCloseTo(0.75, 1);
+  });
+
+  test('when one leaves, only its own clients move', () => {
+    const before = picksOf(withBalance(tableOf([[ten, 1]]), 'source'), clients);
+    const after = picksOf(withBalance(tableOf([[ten.slice(1), 1]]), 'source'), clients);
+    before.forEach((pod, i) => {
+      if (pod !== ten[0]) expect(after[i]).toBe(pod);
+    });
+    expect(after).not.toContain(ten[0]);
+  });
+});
+
+describe('the cookie', () => {
+  const sticky = (endpoint: string): Seeker => ({
+    source: '192.0.2.1',
+    cookie: createHash('md5').update(endpoint).digest('hex'),
+  });
+  const given = tableOf([
+    [[ep1, ep2], 100],
+    [[ep3], 0],
+  ]);
+
+  test.each([
+    ['a pod', sticky(`ept:s0:port:${a2}`), a2],
+    ['a pod of a Service with weight 0', sticky(`ept:s1:port:${a3}`), a3],
+  ])('%s keeps its clients', (_name, seeker, pod) => {
+    expect(picksOf(given, [seeker, seeker, seeker])).toEqual([pod, pod, pod]);
+  });
+
+  test('a value of no Endpoint is as good as none', () => {
+    expect(picksOf(given, [sticky('ept:nothing'), sticky('ept:nothing')])).toEqual([a1, a2]);
+  });
+
+  test('an Endpoint that was tried is not tried again for the cookie', () => {
+    const seeker = sticky(`ept:s0:port:${a2}`);
+    expect(new Balancer(0).pick(given.rule, given.table, [a2], seeker)?.endpoint.authority).toBe(a1);
+  });
+
+  test('a pod that terminates keeps its clients while it serves, and gets no others', () => {
+    const id = backendId('n', 's0', '');
+    const slice = aSlice('n/s0').of('s0').port(80, '').endpoint('10.0.0.1').build();
+    const ending = { addresses: ['10.0.0.2'], ready: false, serving: true, terminating: true, pod: 'web-1' };
+    const slices = [{ ...slice, endpoints: [...slice.endpoints, ending] }];
+    const table = new RouteTable();
+    const entry = compileBackend({ id, namespace: 'n', service: 's0', port: '' }, slices, false);
+    table.load([{ kind: 'backend', key: id, entry }]);
+    const rule = ruleOver([{ backend: id, weight: 1 }]);
+    expect(picksOf({ table, rule }, [sticky('pod:web-1:s0::10.0.0.2:80'), anybody, anybody])).toEqual([
+      '10.0.0.2:80',
+      '10.0.0.1:80',
+      '10.0.0.1:80',
+    ]);
   });
 });

@@ -8,6 +8,7 @@ import {
   type ClientAuth,
   type Endpoint,
   type PathRule,
+  type RouteOptions,
   routeKey,
   type TlsTreatment,
 } from '../../src/table/entries.ts';
@@ -27,12 +28,7 @@ export type RouteWish = {
   readonly services?: readonly ServiceWish[];
   readonly name?: string;
   readonly certificate?: CertificateId | null;
-} & Partial<
-  Pick<
-    PathRule,
-    'path' | 'termination' | 'insecurePolicy' | 'upstreamTls' | 'forwarded' | 'proxyProtocol' | 'clientAuth'
-  >
->;
+} & Partial<Pick<PathRule, 'path' | 'termination' | 'insecurePolicy' | 'upstreamTls' | 'clientAuth'> & RouteOptions>;
 
 const namespace = 'shop';
 
@@ -62,6 +58,13 @@ export function hostWithRoutes(
       upstreamTls: wish.upstreamTls ?? (wish.termination === 'reencrypt' ? { verify: 'none', authority: null } : null),
       forwarded: wish.forwarded ?? 'append',
       proxyProtocol: wish.proxyProtocol ?? 'none',
+      balance: wish.balance ?? 'roundrobin',
+      cookie: wish.cookie ?? null,
+      serverTimeoutMs: wish.serverTimeoutMs ?? null,
+      tunnelTimeoutMs: wish.tunnelTimeoutMs ?? null,
+      allowedSources: wish.allowedSources ?? null,
+      rewrite: wish.rewrite ?? null,
+      hsts: wish.hsts ?? null,
       clientAuth: wish.clientAuth ?? null,
     });
   }
@@ -73,7 +76,7 @@ export function hostWithRoutes(
 export function backend(service: string, pods: readonly (number | Endpoint)[]): Change {
   const id = backendOf(service);
   const endpoints = pods.map((pod) => (typeof pod === 'number' ? endpoint(pod) : pod));
-  return { kind: 'backend', key: id, entry: { id, namespace, service, endpoints } };
+  return { kind: 'backend', key: id, entry: { id, namespace, service, endpoints, leaving: [] } };
 }
 
 /** An Endpoint on this machine. */

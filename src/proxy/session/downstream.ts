@@ -29,6 +29,9 @@ export interface Downstream {
   exchangeOver(closeFor: EndReason | null): void;
   /** The exchange cannot be brought to an end: it is cut, and an HTTP/1.1 connection with it. */
   destroy(reason: EndReason): void;
-  /** The pod has switched protocols, as `head` says (a 101); `rest` has been read from it already. */
-  startTunnel(head: string, upstream: Upstream, rest: Buffer): void;
+  /**
+   * The pod has switched protocols, as `head` says (a 101); `rest` has been read from it already. `idleMs`: how long nothing
+   * may move.
+   */
+  startTunnel(head: string, upstream: Upstream, rest: Buffer, idleMs: number): void;
 }

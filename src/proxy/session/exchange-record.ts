@@ -1,9 +1,10 @@
 // What is told of one exchange when it is over: metrics, the access line, and for answers of our own the log.
 
-import type { RouteKey, Scheme } from '../../table/entries.ts';
+import type { Endpoint, RouteKey, Scheme } from '../../table/entries.ts';
 import type { AnswerReason } from '../answers.ts';
 import type { ProxyContext } from '../context.ts';
 import type { EndReason } from '../end-reason.ts';
+import type { Load } from '../upstream/balancer.ts';
 
 export class ExchangeRecord {
   method = '';
@@ -21,6 +22,8 @@ export class ExchangeRecord {
   #startedMs = 0;
   #connectedMs = 0;
   #firstByteMs = 0;
+  /** Of the Endpoint that has the request or tunnel now. */
+  #load: Load | null = null;
 
   constructor(context: ProxyContext, scheme: Scheme, client: string) {
     this.#context = context;
@@ -41,6 +44,14 @@ export class ExchangeRecord {
     this.#startedMs = performance.now();
     this.#connectedMs = 0;
     this.#firstByteMs = 0;
+  }
+
+  /** The request goes to this Endpoint, and to none that it went to before. */
+  goesTo(endpoint: Endpoint): void {
+    this.#leave();
+    this.endpoint = endpoint.authority;
+    this.#load = this.#context.balancer.loadOf(endpoint);
+    this.#load.active++;
   }
 
   connected(): void {
@@ -71,6 +82,12 @@ export class ExchangeRecord {
     this.writeLine(status, end);
   }
 
+  #leave(): void {
+    if (this.#load === null) return;
+    this.#load.active--;
+    this.#load = null;
+  }
+
   count(status: number): void {
     const counters = this.#context.counters;
     counters.request(this.#scheme, status, performance.now() - this.#startedMs);
@@ -79,6 +96,7 @@ export class ExchangeRecord {
   }
 
   writeLine(status: number, end: 'forwarded' | AnswerReason | EndReason): void {
+    this.#leave();
     const accessLog = this.#context.accessLog;
     if (accessLog === null || !accessLog.sampled()) return;
     accessLog.write({

@@ -4,17 +4,20 @@
 
 import { createHash } from 'node:crypto';
 import { chunkedEnd, inChunk, keptTrailer } from '../../protocol/http-body.ts';
+import { Field } from '../../protocol/http-syntax.ts';
 import { lineValue, type ResponseFields } from '../../protocol/http2-head.ts';
 import type { Refusal } from '../../protocol/refusals.ts';
 import type { RequestHead } from '../../protocol/request-head.ts';
 import type { ResponseHead } from '../../protocol/response-head.ts';
+import { isListed } from '../../table/address-list.ts';
 import type { PathRule, Scheme } from '../../table/entries.ts';
 import { parseHost } from '../../table/host.ts';
 import { type AnswerReason, renderAnswer, renderGrpcAnswer, renderHealth, renderRedirect } from '../answers.ts';
 import type { ProxyContext } from '../context.ts';
 import type { EndReason } from '../end-reason.ts';
-import type { Pick } from '../upstream/balancer.ts';
+import type { Pick, Seeker } from '../upstream/balancer.ts';
 import { UpstreamStream } from '../upstream/shared-upstream.ts';
+import { cookieOf } from '../upstream/sticky-cookie.ts';
 import type { ConnectFailure, Upstream, UpstreamUser } from '../upstream/upstream.ts';
 import { UpstreamConnection } from '../upstream/upstream-connection.ts';
 import { clientRefusal } from './client-certificate.ts';
@@ -22,6 +25,7 @@ import type { Downstream } from './downstream.ts';
 import type { ExchangeRecord } from './exchange-record.ts';
 import type { ForwardedHeaders } from './forwarded-headers.ts';
 import { FramedBody } from './framed-body.ts';
+import { rewrittenTarget } from './path-rewrite.ts';
 import { type RelayUser, ResponseRelay } from './response-relay.ts';
 
 /** The router's own health path on the plain port; exactly this target (Route semantics 6.1). */
@@ -36,7 +40,7 @@ const empty: Buffer = Buffer.alloc(0);
 /** Methods that may be sent again when a connection breaks before an answer (RFC 9110 9.2.2). */
 const idempotent: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
 
-export class Exchange implements UpstreamUser, RelayUser {
+export class Exchange implements UpstreamUser, RelayUser, Seeker {
   readonly #context: ProxyContext;
   readonly #downstream: Downstream;
   readonly #scheme: Scheme;
@@ -53,6 +57,8 @@ export class Exchange implements UpstreamUser, RelayUser {
   #isGrpc = false;
   #rule: PathRule | null = null;
   #headText = '';
+  /** What the client says of the Endpoint that it had before; empty for nothing. */
+  cookie = '';
   /** The body comes as bare content: the client speaks HTTP/2, or the pod may. */
   #bare = false;
   #held: Buffer[] = [];
@@ -99,6 +105,11 @@ export class Exchange implements UpstreamUser, RelayUser {
     return this.#requestBody.done;
   }
 
+  /** Address of the client. */
+  get source(): string {
+    return this.#forwarded.source;
+  }
+
   // Requests.
 
   /** Begins with a request whose head has just been read and what came behind it. Answers what belongs to the next one. */
@@ -109,6 +120,7 @@ export class Exchange implements UpstreamUser, RelayUser {
     this.#repeatable = head.framing === 'none' && !this.#wantsUpgrade && idempotent.has(head.method);
     this.#rule = null;
     this.#pick = null;
+    this.cookie = '';
     this.#relay.begin(head.minorVersion);
     this.#reused = false;
     this.#upstreamBlocked = false;
@@ -133,6 +145,10 @@ export class Exchange implements UpstreamUser, RelayUser {
     const rule = match.rule;
     this.#rule = rule;
     this.#record.route = rule.route;
+    if (rule.allowedSources !== null && match.kind !== 'redirect' && !isListed(rule.allowedSources, this.source)) {
+      this.#answer(403, 'source-not-allowed', null);
+      return rest;
+    }
     if ((rule.clientAuth !== null || this.#forwarded.client !== null) && match.kind !== 'redirect') {
       const refused = clientRefusal(rule, this.#scheme, this.#context.table(), this.#forwarded.client);
       if (refused !== null) {
@@ -207,6 +223,8 @@ export class Exchange implements UpstreamUser, RelayUser {
   }
 
   #forward(rule: PathRule, head: RequestHead, rest: Buffer): Buffer {
+    if (rule.cookie !== null && head.has(Field.cookie)) this.cookie = head.takeCookie(rule.cookie.name);
+    if (rule.rewrite !== null) head.target = rewrittenTarget(rule.rewrite, head.path, head.target);
     const ownLines = head.hostLine + this.#forwarded.lines(rule, head);
     this.#headText = head.render(this.#forwarded.dropMask(rule), ownLines);
     if (head.framing === 'chunked' && !this.#bare && this.#context.connector.mayShare(rule, this.#context.table())) {
@@ -270,13 +288,13 @@ export class Exchange implements UpstreamUser, RelayUser {
     const rule = this.#rule;
     if (rule === null) return;
     const table = this.#context.table();
-    const pick = this.#context.balancer.pick(rule, table, this.#tried);
+    const pick = this.#context.balancer.pick(rule, table, this.#tried, this);
     if (pick === null) {
       this.#answer(503, failure === null ? 'no-endpoint' : 'connect-failed', failure);
       return;
     }
     this.#pick = pick;
-    this.#record.endpoint = pick.endpoint.authority;
+    this.#record.goesTo(pick.endpoint);
     this.#state = 'connecting';
     const { connector } = this.#context;
     const { hostName, retries } = this.#record;
@@ -340,7 +358,8 @@ export class Exchange implements UpstreamUser, RelayUser {
 
   #awaitTurn(): void {
     const { clientTimeoutMs, serverTimeoutMs } = this.#context.settings;
-    this.#downstream.setDeadline(this.#clientsTurn() ? clientTimeoutMs : serverTimeoutMs);
+    const podTimeoutMs = this.#rule?.serverTimeoutMs ?? serverTimeoutMs;
+    this.#downstream.setDeadline(this.#clientsTurn() ? clientTimeoutMs : podTimeoutMs);
   }
 
   onUpstreamConnected(): void {
@@ -467,6 +486,22 @@ export class Exchange implements UpstreamUser, RelayUser {
     return !this.#wantsUpgrade || this.#downstream.framed || status >= 300;
   }
 
+  addedLines(): string {
+    const rule = this.#rule;
+    if (rule === null || this.#pick === null) return '';
+    const { cookie, hsts } = rule;
+    let lines = hsts === null ? '' : `Strict-Transport-Security: ${hsts}\r\n`;
+    if (cookie !== null) {
+      const value = cookieOf(this.#pick.endpoint);
+      if (value !== this.cookie) lines += `Set-Cookie: ${cookie.name}=${value}; ${cookie.attributes}\r\n`;
+    }
+    return lines;
+  }
+
+  replacedFields(): number {
+    return this.#rule?.hsts == null ? 0 : 1 << Field.strictTransportSecurity;
+  }
+
   onRelayed(): void {
     this.#awaitTurn();
   }
@@ -494,7 +529,8 @@ export class Exchange implements UpstreamUser, RelayUser {
     const protocol = head.upgrade;
     head.dropFraming();
     const upgrade = protocol === '' ? '' : `Upgrade: ${protocol}\r\n`;
-    this.#tunnel(head.render(`Connection: Upgrade\r\n${upgrade}`), rest);
+    head.dropFields(this.replacedFields());
+    this.#tunnel(head.render(`Connection: Upgrade\r\n${upgrade}${this.addedLines()}`), rest);
   }
 
   #tunnel(head: string, rest: Buffer): void {
@@ -504,7 +540,8 @@ export class Exchange implements UpstreamUser, RelayUser {
     this.#record.count(101);
     this.#upstream = null;
     this.#state = 'none';
-    this.#downstream.startTunnel(head, upstream, rest);
+    const idleMs = this.#rule?.tunnelTimeoutMs ?? this.#context.settings.tunnelTimeoutMs;
+    this.#downstream.startTunnel(head, upstream, rest, idleMs);
   }
 
   onBadResponse(detail: string): void {

@@ -20,6 +20,8 @@ export class ForwardedHeaders {
   readonly client: ClientFacts | null;
   /** Who tells of the client where a PROXY header does. */
   readonly sender: Sender;
+  /** Address of the client. */
+  readonly source: string;
   readonly #portLine: string;
   readonly #protoLine: string;
   readonly #versionLine: string;
@@ -43,6 +45,7 @@ export class ForwardedHeaders {
     sender: Sender,
   ) {
     this.client = certified;
+    this.source = client;
     this.sender = sender;
     this.#portLine = `X-Forwarded-Port: ${port}\r\n`;
     this.#protoLine = `X-Forwarded-Proto: ${scheme}\r\n`;

@@ -184,11 +184,11 @@ export class HttpConnection implements Downstream, DeadlineOwner {
     if (!this.blocked) this.#proceed();
   }
 
-  startTunnel(head: string, upstream: Upstream, rest: Buffer): void {
+  startTunnel(head: string, upstream: Upstream, rest: Buffer, idleMs: number): void {
     this.#writer.write(head);
     this.#phase = 'tunnel';
     this.#context.deadlines.clear(this.#slot);
-    const splice = new Splice(this.#context, this.#socket, upstream, (reason) => {
+    const splice = new Splice(this.#context, this.#socket, upstream, idleMs, (reason) => {
       this.#record.receivedBytes += splice.received;
       this.#record.sentBytes += splice.sent;
       this.#record.writeLine(101, reason);

@@ -1,11 +1,12 @@
 // A TLS connection that the router does not open: by its SNI to a pod, bytes untouched, the peeked ones first.
 
 import type { Socket } from 'node:net';
+import { isListed } from '../../table/address-list.ts';
 import type { PathRule } from '../../table/entries.ts';
 import type { ProxyContext } from '../context.ts';
 import type { EndReason } from '../end-reason.ts';
 import { Splice } from '../splice.ts';
-import type { Pick } from '../upstream/balancer.ts';
+import type { Load, Pick } from '../upstream/balancer.ts';
 import type { ConnectFailure, UpstreamUser } from '../upstream/upstream.ts';
 import type { UpstreamConnection } from '../upstream/upstream-connection.ts';
 import type { AnnouncedConnection } from './connection-ends.ts';
@@ -26,6 +27,7 @@ export class Passthrough implements UpstreamUser {
   #connectedMs = 0;
   #tried: string[] = [];
   #pick: Pick | null = null;
+  #load: Load | null = null;
   #upstream: UpstreamConnection | null = null;
   #splice: Splice | null = null;
   #clientEnded = false;
@@ -67,7 +69,8 @@ export class Passthrough implements UpstreamUser {
     });
     // Bound the peeked bytes: nothing more is read until there is somebody to read it for.
     socket.pause();
-    this.#dial(null);
+    if (rule.allowedSources === null || isListed(rule.allowedSources, client)) this.#dial(null);
+    else this.#end('source-not-allowed');
   }
 
   /** Ends at once. */
@@ -77,12 +80,16 @@ export class Passthrough implements UpstreamUser {
   }
 
   #dial(failure: ConnectFailure | null): void {
-    const pick = this.#context.balancer.pick(this.#rule, this.#context.table(), this.#tried);
+    const { balancer } = this.#context;
+    const pick = balancer.pick(this.#rule, this.#context.table(), this.#tried, { source: this.#client, cookie: '' });
     if (pick === null) {
       this.#end(failure === null ? 'no-endpoint' : 'connect-failed');
       return;
     }
     this.#pick = pick;
+    this.#leave();
+    this.#load = balancer.loadOf(pick.endpoint);
+    this.#load.active++;
     this.#upstream = this.#context.connector.dialRaw(pick, this);
   }
 
@@ -91,7 +98,8 @@ export class Passthrough implements UpstreamUser {
     if (upstream === null) return;
     this.#context.connector.countDial(null);
     this.#connectedMs = performance.now();
-    const splice = new Splice(this.#context, this.#socket, upstream, (reason) => this.#end(reason));
+    const idleMs = this.#rule.tunnelTimeoutMs ?? this.#context.settings.tunnelTimeoutMs;
+    const splice = new Splice(this.#context, this.#socket, upstream, idleMs, (reason) => this.#end(reason));
     this.#splice = splice;
     const { proxyProtocol } = this.#rule;
     if (proxyProtocol !== 'none') {
@@ -114,6 +122,11 @@ export class Passthrough implements UpstreamUser {
     }
     this.#context.metrics.series('headgate_upstream_retries_total', failure).value++;
     this.#dial(failure);
+  }
+
+  #leave(): void {
+    if (this.#load !== null) this.#load.active--;
+    this.#load = null;
   }
 
   onUpstreamRefused(): void {}
@@ -143,12 +156,13 @@ export class Passthrough implements UpstreamUser {
   #end(reason: EndReason): void {
     if (this.#over) return;
     this.#over = true;
+    this.#leave();
     this.#upstream?.destroy();
     this.#socket.destroy();
     const { metrics, answers, accessLog } = this.#context;
     metrics.series('headgate_passthrough_connections_total', reason).value++;
     const endpoint = this.#pick?.endpoint.authority ?? null;
-    if (reason === 'no-endpoint' || reason === 'connect-failed') {
+    if (reason === 'no-endpoint' || reason === 'connect-failed' || reason === 'source-not-allowed') {
       // The client sees its handshake cut: only the log can say why.
       answers.record(0, reason, {
         route: this.#rule.route,

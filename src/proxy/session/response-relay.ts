@@ -27,6 +27,10 @@ export interface RelayUser {
   mayStay(): boolean;
   /** Whether a final response of this status may be passed on. */
   mayPass(status: number): boolean;
+  /** Lines that the router adds to the final response, each with CRLF, ... */
+  addedLines(): string;
+  /** ... and fields (bits of Field) in whose place they stand. */
+  replacedFields(): number;
   /** Something has been passed on, and more is to come. */
   onRelayed(): void;
   /** The pod switches protocols; `rest` came behind its head. */
@@ -124,7 +128,10 @@ export class ResponseRelay {
     const framing = head.framingFor(this.#record.method);
     const bodyBytes = framing === 'length' ? head.contentLength : 0;
     if ((framing !== 'none' && framing !== 'length') || view.length - end !== bodyBytes) return false;
-    const length = head.copyMessage(view, outgoing);
+    const added = this.#user.addedLines();
+    if (view.length + added.length > maxDirectBytes) return false;
+    head.dropFields(this.#user.replacedFields());
+    const length = head.copyMessage(view, outgoing, added);
     const lent = this.#downstream.lend(outgoingView(length));
     if (lent === 'refused') return false;
     if (lent === 'kept') replaceOutgoing();
@@ -196,14 +203,15 @@ export class ResponseRelay {
       return;
     }
     this.started = true;
+    let ownLines = this.#user.addedLines();
+    head.dropFields(this.#user.replacedFields());
     if (!downstream.framed) {
       this.closes = false;
-      this.#sendHead(head.render(''), content);
+      this.#sendHead(head.render(ownLines), content);
     } else {
       this.closes = !this.#user.mayStay() || decode || body.framing === 'until-close';
-      let ownLines = '';
-      if (this.closes) ownLines = 'Connection: close\r\n';
-      else if (this.#minorVersion === 0) ownLines = 'Connection: keep-alive\r\n';
+      if (this.closes) ownLines += 'Connection: close\r\n';
+      else if (this.#minorVersion === 0) ownLines += 'Connection: keep-alive\r\n';
       // What needs no change leaves as it came: head and body in one write, without a copy.
       if (ownLines === '' && head.passable && sameBytes(content, rest)) {
         const start = at + head.compact(bytes, at);
@@ -282,13 +290,14 @@ export class ResponseRelay {
     this.#body.done = last;
     this.started = true;
     this.#chunks = false;
-    let ownLines = '';
+    let ownLines = this.#user.addedLines();
+    head.dropFields(this.#user.replacedFields());
     if (this.#downstream.framed) {
       if (head.status === 204) head.dropFraming();
       if (framing === 'until-close') {
         this.#chunks = !last && this.#minorVersion === 1;
-        if (last) ownLines = 'Content-Length: 0\r\n';
-        else if (this.#chunks) ownLines = 'Transfer-Encoding: chunked\r\n';
+        if (last) ownLines += 'Content-Length: 0\r\n';
+        else if (this.#chunks) ownLines += 'Transfer-Encoding: chunked\r\n';
       }
       this.closes = !this.#user.mayStay() || (framing === 'until-close' && !last && !this.#chunks);
       if (this.closes) ownLines += 'Connection: close\r\n';

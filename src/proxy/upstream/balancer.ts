@@ -1,26 +1,73 @@
-// Which Endpoint the next request or connection goes to. Two levels: a Service by smooth weighted round robin over the
-// weights of the Route, then its Endpoints in turn. So a Service's share is exactly weight / sum of weights, however many
-// Endpoints it has: the reference reaches for the same with whole-numbered weights per Endpoint (Route semantics 5.7).
+// Which Endpoint the next request or connection goes to (Route semantics 5.7, 5.8). Always two levels: a Service by the weights
+// of the Route, then one of its Endpoints. So a Service's share is exactly weight / sum of weights, however many Endpoints it
+// has: the reference reaches for the same with whole-numbered weights per Endpoint.
 
-import type { Backend, Endpoint, PathRule } from '../../table/entries.ts';
+import type { Backend, BackendRef, Endpoint, PathRule } from '../../table/entries.ts';
 import type { RouteTable } from '../../table/route-table.ts';
+import { rendezvousHash, textHash } from './rendezvous.ts';
+import { endpointOfCookie } from './sticky-cookie.ts';
 
 /** An Endpoint and the Backend that it belongs to. */
 export type Pick = { readonly endpoint: Endpoint; readonly backend: Backend };
 
+/** Who asks. `source`: address of the client. `cookie`: what it says of the Endpoint it had before; empty for nothing. */
+export type Seeker = { readonly source: string; readonly cookie: string };
+
+/** What a worker has under way with one Endpoint, for whatever Routes. */
+export class Load {
+  active = 0;
+}
+
 type Turn = { readonly current: Float64Array; readonly next: Uint32Array };
+
+/** Loads that are kept before those without anything under way are let go. */
+const manyLoads = 4_096;
 
 export class Balancer {
   readonly #firstTurn: number;
   readonly #turns: WeakMap<PathRule, Turn> = new WeakMap();
+  readonly #loads: Map<string, Load> = new Map();
+  #keptLoads = manyLoads;
 
   /** `firstTurn`: where the turn begins, different in each worker, so that they do not all begin with the same pod. */
   constructor(firstTurn: number) {
     this.#firstTurn = firstTurn;
   }
 
-  /** The Endpoint whose turn it is; null if there is none besides those already `tried` (authorities). */
-  pick(rule: PathRule, table: RouteTable, tried: readonly string[]): Pick | null {
+  /** The Endpoint that is to be asked; null if there is none besides those already `tried` (authorities). */
+  pick(rule: PathRule, table: RouteTable, tried: readonly string[], seeker: Seeker): Pick | null {
+    if (seeker.cookie !== '') {
+      const kept = endpointOfCookie(rule, table, seeker.cookie);
+      if (kept !== null && !tried.includes(kept.endpoint.authority)) return kept;
+    }
+    switch (rule.balance) {
+      case 'roundrobin':
+        return this.#inTurn(rule, table, tried);
+      case 'random':
+        // Whoever comes again has had bad luck already: every Endpoint once, in turn.
+        return tried.length > 0 ? this.#inTurn(rule, table, tried) : this.#lessBusyOfTwo(rule, table);
+      case 'leastconn':
+        return this.#leastBusy(rule, table, tried);
+      case 'source':
+        return bySource(rule, table, tried, seeker.source);
+    }
+  }
+
+  /** What is under way with an Endpoint: whoever sends something there adds to it, and takes it away at the end. */
+  loadOf(endpoint: Endpoint): Load {
+    const known = this.#loads.get(endpoint.authority);
+    if (known !== undefined) return known;
+    if (this.#loads.size >= this.#keptLoads) {
+      for (const [authority, { active }] of this.#loads) if (active === 0) this.#loads.delete(authority);
+      this.#keptLoads = Math.max(manyLoads, 2 * this.#loads.size);
+    }
+    const load = new Load();
+    this.#loads.set(endpoint.authority, load);
+    return load;
+  }
+
+  /** Smooth weighted round robin among the Services, and in turn among the Endpoints of each. */
+  #inTurn(rule: PathRule, table: RouteTable, tried: readonly string[]): Pick | null {
     const turn = this.#turnOf(rule);
     let chosen = -1;
     let total = 0;
@@ -53,6 +100,56 @@ export class Balancer {
     return null;
   }
 
+  /** Two draws by weight, and the one with less under way (the power of two choices). */
+  #lessBusyOfTwo(rule: PathRule, table: RouteTable): Pick | null {
+    const total = totalWeight(rule, table);
+    if (total === 0) return null;
+    const one = this.#draw(rule, table, total);
+    if (one === null || (rule.backends.length === 1 && one.backend.endpoints.length === 1)) return one;
+    const other = this.#draw(rule, table, total);
+    if (other === null || other.endpoint === one.endpoint) return one;
+    // Both were drawn by their weights: what is under way counts as it is.
+    return this.loadOf(other.endpoint).active < this.loadOf(one.endpoint).active ? other : one;
+  }
+
+  #draw(rule: PathRule, table: RouteTable, total: number): Pick | null {
+    let at = Math.random() * total;
+    for (const { backend: id, weight } of rule.backends) {
+      const backend = table.backends.get(id);
+      if (weight === 0 || backend === undefined || backend.endpoints.length === 0) continue;
+      at -= weight;
+      if (at >= 0) continue;
+      const endpoint = backend.endpoints[Math.floor(Math.random() * backend.endpoints.length)];
+      return endpoint === undefined ? null : { endpoint, backend };
+    }
+    return null;
+  }
+
+  /** Least under way relative to the weight; of equals any, and with nothing under way anywhere they take turns. */
+  #leastBusy(rule: PathRule, table: RouteTable, tried: readonly string[]): Pick | null {
+    let least = Number.POSITIVE_INFINITY;
+    let chosen: Pick | null = null;
+    let isBusy = false;
+    let equals = 0;
+    for (const ref of rule.backends) {
+      const backend = usableBackend(ref, table);
+      if (backend === null) continue;
+      const weight = ref.weight / backend.endpoints.length;
+      for (const endpoint of backend.endpoints) {
+        if (tried.includes(endpoint.authority)) continue;
+        const { active } = this.loadOf(endpoint);
+        if (active > 0) isBusy = true;
+        const busyness = active / weight;
+        if (busyness > least) continue;
+        equals = busyness < least ? 1 : equals + 1;
+        least = busyness;
+        // The n-th of equals takes the place with 1/n: in the end each has had the same chance.
+        if (equals === 1 || Math.random() * equals < 1) chosen = { endpoint, backend };
+      }
+    }
+    return isBusy ? chosen : this.#inTurn(rule, table, tried);
+  }
+
   #turnOf(rule: PathRule): Turn {
     const known = this.#turns.get(rule);
     if (known !== undefined) return known;
@@ -61,6 +158,59 @@ export class Balancer {
     this.#turns.set(rule, turn);
     return turn;
   }
+}
+
+/**
+ * The Endpoint of a client's address: the same from every worker and replica, whatever order they know the Endpoints in, and
+ * when one leaves only its own clients move (weighted rendezvous hashing).
+ */
+function bySource(rule: PathRule, table: RouteTable, tried: readonly string[], source: string): Pick | null {
+  const sourceHash = textHash(source);
+  let backend: Backend | null = null;
+  let best = -1;
+  for (const ref of rule.backends) {
+    const usable = usableBackend(ref, table);
+    if (usable === null || !hasUntried(usable, tried)) continue;
+    const share = (rendezvousHash(sourceHash, textHash(ref.backend)) + 0.5) / 0x100000000;
+    const score = ref.weight / -Math.log(share);
+    if (score <= best) continue;
+    best = score;
+    backend = usable;
+  }
+  if (backend === null) return null;
+  let endpoint: Endpoint | null = null;
+  let highest = -1;
+  for (const each of backend.endpoints) {
+    if (tried.includes(each.authority)) continue;
+    const hash = rendezvousHash(sourceHash, endpointHash(each));
+    if (hash <= highest) continue;
+    highest = hash;
+    endpoint = each;
+  }
+  return endpoint === null ? null : { endpoint, backend };
+}
+
+const endpointHashes: WeakMap<Endpoint, number> = new WeakMap();
+
+function endpointHash(endpoint: Endpoint): number {
+  let hash = endpointHashes.get(endpoint);
+  if (hash === undefined) {
+    hash = textHash(endpoint.authority);
+    endpointHashes.set(endpoint, hash);
+  }
+  return hash;
+}
+
+function totalWeight(rule: PathRule, table: RouteTable): number {
+  let total = 0;
+  for (const ref of rule.backends) if (usableBackend(ref, table) !== null) total += ref.weight;
+  return total;
+}
+
+function usableBackend(ref: BackendRef, table: RouteTable): Backend | null {
+  if (ref.weight === 0) return null;
+  const backend = table.backends.get(ref.backend);
+  return backend === undefined || backend.endpoints.length === 0 ? null : backend;
 }
 
 function hasUntried(backend: Backend, tried: readonly string[]): boolean {

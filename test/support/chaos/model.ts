@@ -46,6 +46,14 @@ export type ExpectedPath = {
   readonly authority: string | null;
   readonly forwarded: string;
   readonly proxyProtocol: string;
+  readonly balance: string;
+  readonly cookie: { readonly name: string; readonly attributes: string } | null;
+  /** No Route of this world asks for any of these. */
+  readonly serverTimeoutMs: null;
+  readonly tunnelTimeoutMs: null;
+  readonly allowedSources: null;
+  readonly rewrite: null;
+  readonly hsts: null;
   /** No Route of this world demands client certificates. */
   readonly clientAuth: null;
 };
@@ -150,7 +158,8 @@ type Route = {
   readonly generation: number;
   readonly labels: Readonly<Record<string, string>>;
   readonly forwarded: string;
-  /** As it is annotated. */
+  /** As they are annotated. */
+  readonly policy: string;
   readonly proxyProtocol: string;
   readonly host: string;
   readonly path: string;
@@ -190,6 +199,7 @@ function readRoute({ metadata, spec = {} }: KubeObject): Route {
     generation: metadata.generation ?? 0,
     labels: metadata.labels ?? {},
     forwarded: ['append', 'replace', 'if-none', 'never'].includes(policy) ? policy : 'append',
+    policy,
     proxyProtocol: metadata.annotations?.['headgate.io/proxy-protocol'] ?? 'none',
     host: text(spec, 'host'),
     path: text(spec, 'path'),
@@ -325,10 +335,13 @@ const unreadable = 'data does not contain any valid RSA or ECDSA certificates';
 function treat(route: Route, objects: Objects, settings: ModelSettings, pems: Pems): Served | Refusal {
   const { tls } = route;
   const warnings: string[] = [];
-  if (!['none', 'v1', 'v2'].includes(route.proxyProtocol)) {
-    warnings.push(
-      `annotation headgate.io/proxy-protocol: "${route.proxyProtocol}" is not v1, v2 or none: pods get no PROXY header`,
-    );
+  const choices = [
+    ['haproxy.router.openshift.io/set-forwarded-headers', route.policy, ['append', 'replace', 'if-none', 'never']],
+    ['headgate.io/proxy-protocol', route.proxyProtocol, ['none', 'v1', 'v2']],
+  ] as const;
+  for (const [name, value, options] of choices) {
+    if (value === '' || options.some((option) => option === value)) continue;
+    warnings.push(`annotation ${name}: "${value}" is not one of ${options.join(', ')}: it is ignored`);
   }
   if (tls === null) return { route, certificate: null, authority: null, warnings };
   let { certificate, key } = tls;
@@ -421,6 +434,28 @@ function listed(errors: readonly string[]): string {
 
 // --- What is served (5.1, 5.2, 5.15, 7.2 to 7.5) ---
 
+type ExpectedOptions = Pick<
+  ExpectedPath,
+  'balance' | 'cookie' | 'serverTimeoutMs' | 'tunnelTimeoutMs' | 'allowedSources' | 'rewrite' | 'hsts'
+>;
+
+/** Annotations aside: how a Route is balanced (5.7), and by which cookie its clients come back (5.8). */
+function optionsOf({ namespace, name, services, tls }: Route): ExpectedOptions {
+  const isPassthrough = tls?.termination === 'passthrough';
+  const sharing = services.filter(({ weight }) => weight > 0).length;
+  const hash = createHash('md5').update(` ${namespace}:${name}`).digest('hex');
+  const secure = tls === null || tls.insecure === 'Allow' ? '' : '; Secure; SameSite=None';
+  return {
+    balance: sharing > 1 ? 'roundrobin' : isPassthrough ? 'source' : 'random',
+    cookie: isPassthrough ? null : { name: hash, attributes: `path=/; HttpOnly${secure}` },
+    serverTimeoutMs: null,
+    tunnelTimeoutMs: null,
+    allowedSources: null,
+    rewrite: null,
+    hsts: null,
+  };
+}
+
 function hostOf(served: readonly Served[]): ExpectedHost {
   // As the reference sorts: by `namespace:name`, the largest first.
   const byName = [...served].sort((a, b) => (nameOf(a) > nameOf(b) ? -1 : 1));
@@ -435,6 +470,7 @@ function hostOf(served: readonly Served[]): ExpectedHost {
       authority,
       forwarded: route.forwarded,
       proxyProtocol: ['v1', 'v2'].includes(route.proxyProtocol) ? route.proxyProtocol : 'none',
+      ...optionsOf(route),
       clientAuth: null,
     };
   });

@@ -1,0 +1,230 @@
+// What the annotations of a Route ask of the workers (Route semantics 4.6). A bad value never costs the Route: what is in force
+// without it stays so, and a warning tells the owner. An allow-list alone is read the other way: what it cannot mean, it denies.
+
+import { createHash } from 'node:crypto';
+import { isIP } from 'node:net';
+import type { RouteManifest } from '../source/manifests.ts';
+import type {
+  BalanceAlgorithm,
+  ForwardedPolicy,
+  PathRewrite,
+  ProxyProtocol,
+  RouteOptions,
+  StickyCookie,
+} from '../table/entries.ts';
+import { timeMs } from '../table/time.ts';
+
+/** The settings that stand in for annotations. Empty texts: the default that depends on the Route. */
+export type OptionSettings = {
+  readonly forwardedHeaders: ForwardedPolicy;
+  readonly balanceAlgorithm: BalanceAlgorithm | '';
+  readonly tcpBalanceScheme: BalanceAlgorithm | '';
+  readonly cookieName: string;
+};
+
+/** Names of the annotations that this module reads. */
+export const optionAnnotations = {
+  balance: 'haproxy.router.openshift.io/balance',
+  timeout: 'haproxy.router.openshift.io/timeout',
+  tunnelTimeout: 'haproxy.router.openshift.io/timeout-tunnel',
+  allowList: 'haproxy.router.openshift.io/ip_allowlist',
+  oldAllowList: 'haproxy.router.openshift.io/ip_whitelist',
+  disableCookies: 'haproxy.router.openshift.io/disable_cookies',
+  cookieName: 'router.openshift.io/cookie_name',
+  cookieSameSite: 'router.openshift.io/cookie-same-site',
+  hsts: 'haproxy.router.openshift.io/hsts_header',
+  forwarded: 'haproxy.router.openshift.io/set-forwarded-headers',
+  rewrite: 'haproxy.router.openshift.io/rewrite-target',
+  proxyProtocol: 'headgate.io/proxy-protocol',
+} as const;
+
+const balanceAlgorithms: readonly BalanceAlgorithm[] = ['random', 'roundrobin', 'leastconn', 'source'];
+const forwardedPolicies: readonly ForwardedPolicy[] = ['append', 'replace', 'if-none', 'never'];
+const proxyProtocols: readonly ProxyProtocol[] = ['none', 'v1', 'v2'];
+const sameSites: readonly string[] = ['Lax', 'Strict', 'None'];
+const trueWords: readonly string[] = ['1', 't', 'T', 'TRUE', 'true', 'True'];
+const falseWords: readonly string[] = ['0', 'f', 'F', 'FALSE', 'false', 'False'];
+/** Characters of a value that a warning shows. */
+const shownLength = 40;
+
+/** What a Route asks for; what is wrong with its annotations is added to `warnings`. */
+export function routeOptions(route: RouteManifest, settings: OptionSettings, warnings: string[]): RouteOptions {
+  const annotations = new Annotations(route.annotations, warnings);
+  const isPassthrough = route.tls?.termination === 'passthrough';
+  const { serverTimeoutMs, tunnelTimeoutMs } = timeouts(annotations, isPassthrough);
+  return {
+    forwarded: annotations.choice(optionAnnotations.forwarded, forwardedPolicies) ?? settings.forwardedHeaders,
+    proxyProtocol: annotations.choice(optionAnnotations.proxyProtocol, proxyProtocols) ?? 'none',
+    balance: annotations.choice(optionAnnotations.balance, balanceAlgorithms) ?? balanceByDefault(route, settings),
+    cookie: isPassthrough ? null : stickyCookie(route, annotations, settings),
+    serverTimeoutMs,
+    tunnelTimeoutMs,
+    allowedSources: allowedSources(annotations),
+    rewrite: isPassthrough ? null : pathRewrite(route, annotations),
+    hsts: isPassthrough || route.tls === null ? null : hstsValue(annotations),
+  };
+}
+
+/** The annotations of a Route, each read as the values that it may have. */
+class Annotations {
+  readonly #values: Readonly<Record<string, string>>;
+  readonly #warnings: string[];
+
+  constructor(values: Readonly<Record<string, string>>, warnings: string[]) {
+    this.#values = values;
+    this.#warnings = warnings;
+  }
+
+  /** The text; undefined where there is none, or an empty one, as templates leave behind. */
+  text(name: string): string | undefined {
+    const value = this.#values[name];
+    return value === '' ? undefined : value;
+  }
+
+  choice<T extends string>(name: string, options: readonly T[]): T | undefined {
+    const value = this.text(name);
+    if (value === undefined) return undefined;
+    const chosen = options.find((option) => option === value);
+    if (chosen === undefined) this.bad(name, value, `is not one of ${options.join(', ')}`);
+    return chosen;
+  }
+
+  time(name: string): number | null {
+    const value = this.text(name);
+    if (value === undefined) return null;
+    const ms = timeMs(value);
+    if (ms === undefined) {
+      this.bad(name, value, 'is not a time (a positive whole number, then us, ms, s, m, h or d; none is ms)');
+    }
+    return ms ?? null;
+  }
+
+  isTrue(name: string): boolean {
+    const value = this.text(name);
+    if (value === undefined || falseWords.includes(value)) return false;
+    if (trueWords.includes(value)) return true;
+    this.bad(name, value, 'is not true or false');
+    return false;
+  }
+
+  /** Warns of a value that is none: without a word about what is in force, that is the default. */
+  bad(name: string, value: string, because: string, inForce = 'it is ignored'): void {
+    const shown = value.length <= shownLength ? value : `${value.slice(0, shownLength)}...`;
+    this.#warnings.push(`annotation ${name}: ${JSON.stringify(shown)} ${because}: ${inForce}`);
+  }
+}
+
+/** Route semantics 5.7: several Services with a weight share in turn, whether they have Endpoints or not. */
+function balanceByDefault(route: RouteManifest, settings: OptionSettings): BalanceAlgorithm {
+  const weighted = [route.to, ...route.alternateBackends].filter(({ weight }) => weight > 0);
+  if (weighted.length > 1) return 'roundrobin';
+  const isPassthrough = route.tls?.termination === 'passthrough';
+  if (isPassthrough && settings.tcpBalanceScheme !== '') return settings.tcpBalanceScheme;
+  if (settings.balanceAlgorithm !== '') return settings.balanceAlgorithm;
+  return isPassthrough ? 'source' : 'random';
+}
+
+/** Route semantics 5.8, byte for byte: sessions survive a change of router. */
+function stickyCookie(route: RouteManifest, annotations: Annotations, settings: OptionSettings): StickyCookie | null {
+  const named = annotations.text(optionAnnotations.cookieName);
+  const isName = named !== undefined && /^[A-Za-z0-9_-]+$/.test(named);
+  if (named !== undefined && !isName) {
+    annotations.bad(optionAnnotations.cookieName, named, 'is not a name of letters, digits, _ and -');
+  }
+  const { tls } = route;
+  const isSecure = tls !== null && tls.insecurePolicy !== 'Allow';
+  const sameSite = isSecure ? (annotations.choice(optionAnnotations.cookieSameSite, sameSites) ?? 'None') : '';
+  if (annotations.isTrue(optionAnnotations.disableCookies)) return null;
+  const name = isName ? named : settings.cookieName || md5(` ${route.namespace}:${route.name}`);
+  return { name, attributes: `path=/; HttpOnly${isSecure ? `; Secure; SameSite=${sameSite}` : ''}` };
+}
+
+function md5(text: string): string {
+  return createHash('md5').update(text).digest('hex');
+}
+
+/** On a passthrough Route, where a pod's silence is the tunnel's, `timeout` stands in for a missing `timeout-tunnel` (4.6). */
+function timeouts(
+  annotations: Annotations,
+  isPassthrough: boolean,
+): Pick<RouteOptions, 'serverTimeoutMs' | 'tunnelTimeoutMs'> {
+  const serverTimeoutMs = annotations.time(optionAnnotations.timeout);
+  const tunnelTimeoutMs = annotations.time(optionAnnotations.tunnelTimeout);
+  if (!isPassthrough) return { serverTimeoutMs, tunnelTimeoutMs };
+  return { serverTimeoutMs: null, tunnelTimeoutMs: tunnelTimeoutMs ?? serverTimeoutMs };
+}
+
+/**
+ * Route semantics 5.10, but closed where the reference is open: commas and outer blanks are accepted, valid entries apply, and
+ * a list without any lets nobody in.
+ */
+function allowedSources(annotations: Annotations): readonly string[] | null {
+  const names = [optionAnnotations.allowList, optionAnnotations.oldAllowList];
+  const name = names.find((each) => (annotations.text(each) ?? '').trim() !== '');
+  if (name === undefined) return null;
+  const entries = (annotations.text(name) ?? '').split(/[\s,]+/).filter((entry) => entry !== '');
+  const valid = entries.filter(isNetwork);
+  const inForce = valid.length === 0 ? 'nobody is let in' : 'it lets nobody in, the others do';
+  for (const entry of entries) {
+    if (!isNetwork(entry)) annotations.bad(name, entry, 'is not an address or a network', inForce);
+  }
+  if (entries.length === 0) annotations.bad(name, annotations.text(name) ?? '', 'names no address', inForce);
+  return valid;
+}
+
+/** Whether a text is an address, or one with the length of a network behind it; host bits may be set. */
+function isNetwork(text: string): boolean {
+  const [address = '', length, ...rest] = text.split('/');
+  const family = isIP(address);
+  if (family === 0 || address.includes('%') || rest.length > 0) return false;
+  return length === undefined || (/^\d{1,3}$/.test(length) && Number(length) <= (family === 4 ? 32 : 128));
+}
+
+/** Route semantics 5.14: the grammar of the annotation; what does not follow it is no header at all. */
+function hstsValue(annotations: Annotations): string | null {
+  const value = annotations.text(optionAnnotations.hsts);
+  if (value === undefined) return null;
+  const pattern =
+    /^\s*(?:(?:includeSubDomains|preload)\s*;\s*)*max-age\s*=\s*(?:\d+|"\d+")\s*(?:;\s*(?:includeSubDomains|preload)\s*)*$/i;
+  if (pattern.test(value) && !/[\r\n]/.test(value)) return value.trim();
+  annotations.bad(optionAnnotations.hsts, value, 'is not a valid Strict-Transport-Security');
+  return null;
+}
+
+/** Route semantics 5.9. The prefix is what it says, and no regular expression. */
+function pathRewrite(route: RouteManifest, annotations: Annotations): PathRewrite | null {
+  const value = annotations.text(optionAnnotations.rewrite);
+  if (value === undefined) return null;
+  const { target, keepsRest } = unquotedTarget(value);
+  if (/^\/[\x21\x22\x24-\x7e]*$/.test(target)) return { prefix: route.path, target, keepsRest };
+  annotations.bad(optionAnnotations.rewrite, value, 'is not a path that a request may have');
+  return null;
+}
+
+/** The target without the quoting that HAProxy would have taken away (cases O1 to O14 in 8.13). */
+export function unquotedTarget(text: string): { readonly target: string; readonly keepsRest: boolean } {
+  let target = '';
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at] ?? '';
+    if (character === '#') return { target, keepsRest: false };
+    if (character === '"' || character === "'") continue;
+    if (character === '\\') {
+      const next = text[at + 1] ?? '';
+      if (next !== '' && '\\"\'#'.includes(next)) {
+        target += next;
+        at++;
+      }
+      continue;
+    }
+    if (character !== '%') {
+      target += character;
+      continue;
+    }
+    let run = 1;
+    while (text[at + run] === '%') run++;
+    at += run - 1;
+    // A run of odd length is doubled before HAProxy halves every run.
+    target += '%'.repeat(run % 2 === 1 ? run : run / 2);
+  }
+  return { target, keepsRest: true };
+}
