@@ -67,6 +67,10 @@ function start(
       publicHttpsPort: order.config.publicHttpsPort,
       table: () => controller.table,
       routes: () => reports(controller),
+      warningsOf: (route) => {
+        const manifest = controller.routes.get(route);
+        return manifest === undefined ? [] : controller.warningsOf(manifest);
+      },
       processes,
       synced: () => controller.synced,
       acknowledged: () => controller.acknowledged,

@@ -1,8 +1,10 @@
 // What a request would get, and why: the table's own decisions (`matchTls`, `matchHttp`), put into words, with what became
 // of every other candidate.
 
+import { isIP } from 'node:net';
+import { isListed } from '../table/address-list.ts';
 import { formatRevision } from '../table/delta.ts';
-import type { ClientAuth, PathRule, Scheme } from '../table/entries.ts';
+import type { ClientAuth, PathRule, RouteKey, RouteOptions, Scheme } from '../table/entries.ts';
 import { parseHost, wildcardOf } from '../table/host.ts';
 import { pathCovers } from '../table/path.ts';
 import { type HttpMatch, type RouteTable, serves, type TlsMatch } from '../table/route-table.ts';
@@ -53,22 +55,35 @@ export type Explanation = {
     readonly insecurePolicy: string;
     readonly podVerification: string | null;
     readonly forwardedHeaders: string;
+    readonly balance: string;
+    /** Name of the sticky cookie. */
+    readonly cookie: string | null;
+    readonly allowedSources: readonly string[] | null;
+    readonly rewrite: RouteOptions['rewrite'];
+    /** Null: the router's own. */
+    readonly serverTimeoutMs: number | null;
+    readonly tunnelTimeoutMs: number | null;
+    readonly hsts: string | null;
     /** What is demanded of the client, by the Route or by the router. */
     readonly clientAuth: ClientAuth | null;
   } | null;
   readonly services: readonly ExplainedService[];
   readonly answer: string;
   readonly candidates: readonly Candidate[];
+  /** What the owner of the Route should look at. */
+  readonly warnings: readonly string[];
 };
 
-/** Explains a request, or says what is wrong with the question. */
+/** Explains a request, or says what is wrong with the question. `warningsOf`: what the owner of a Route has been told. */
 export function explain(
   table: RouteTable,
   query: ExplainQuery,
   publicHttpsPort: number,
+  warningsOf: (route: RouteKey) => readonly string[],
 ): Explanation | { readonly problem: string } {
   const url = parseUrl(query.url);
   if (url === null) return { problem: `not a URL with http or https: ${query.url}` };
+  if (query.from !== null && isIP(query.from) === 0) return { problem: `not an IP address: ${query.from}` };
   const scheme: Scheme = url.protocol === 'https:' ? 'https' : 'http';
   const hostHeader = query.headers.find(({ name }) => name.toLowerCase() === 'host')?.value;
   const name = (hostHeader ?? url.hostname).replace(/:\d*$/, '');
@@ -90,16 +105,16 @@ export function explain(
       route: rule.route,
       rule: describeRule(rule, sni ?? name, null),
       services,
-      answer: table.hasEndpoint(rule)
-        ? 'the bytes go to a pod untouched: the pod answers'
-        : 'connection closed during the TLS handshake (no-endpoint)',
+      answer: passthroughAnswer(table, rule, query.from),
       candidates: [],
+      warnings: warningsOf(rule.route),
     };
   }
   const match = table.matchHttp(host, path, scheme);
   const rule = match.kind === 'unknown' ? null : match.rule;
   const demanded = rule === null ? null : (rule.clientAuth ?? (scheme === 'https' ? table.clientAuth : null));
-  const refusal = match.kind === 'redirect' ? null : clientRefusalOf(demanded, tlsMatch);
+  const refusal =
+    match.kind === 'redirect' ? null : (sourceRefusalOf(rule, query.from) ?? clientRefusalOf(demanded, tlsMatch));
   return {
     ...base,
     tls:
@@ -117,6 +132,7 @@ export function explain(
     services: rule === null ? [] : servicesOf(table, rule),
     answer: answerOf(match, publicHttpsPort === 443 ? name : `${name}:${publicHttpsPort}`, path, refusal),
     candidates: candidatesOf(table, name, path, scheme, match),
+    warnings: rule === null ? [] : warningsOf(rule.route),
   };
 }
 
@@ -135,6 +151,20 @@ function rawPath(text: string, url: URL): string {
   return end < 0 ? text.slice(slash) : end === 0 ? url.pathname : text.slice(slash, slash + end);
 }
 
+function passthroughAnswer(table: RouteTable, rule: PathRule, from: string | null): string {
+  if (sourceRefusalOf(rule, from) !== null) return 'connection closed during the TLS handshake (source-not-allowed)';
+  return table.hasEndpoint(rule)
+    ? 'the bytes go to a pod untouched: the pod answers'
+    : 'connection closed during the TLS handshake (no-endpoint)';
+}
+
+/** What the allow-list of a Route says to a client; null for nothing, also where it is not known who asks. */
+function sourceRefusalOf(rule: PathRule | null, from: string | null): string | null {
+  if (rule === null || rule.allowedSources === null) return null;
+  if (from === null) return rule.allowedSources.length === 0 ? '403 (source-not-allowed), whoever asks' : null;
+  return isListed(rule.allowedSources, from) ? null : '403 (source-not-allowed)';
+}
+
 /** What stands between a client without a certificate and the pods; null for nothing. */
 function clientRefusalOf(demanded: ClientAuth | null, tlsMatch: TlsMatch | null): string | null {
   if (demanded === null) return null;
@@ -151,7 +181,7 @@ function clientRefusalOf(demanded: ClientAuth | null, tlsMatch: TlsMatch | null)
 }
 
 function describeRule(rule: PathRule, host: string, clientAuth: ClientAuth | null): Explanation['rule'] {
-  const { termination, insecurePolicy, upstreamTls, forwarded } = rule;
+  const { termination, insecurePolicy, upstreamTls, forwarded, balance, cookie, allowedSources } = rule;
   const podVerification = upstreamTls === null ? null : upstreamTls.verify;
   return {
     host,
@@ -160,6 +190,13 @@ function describeRule(rule: PathRule, host: string, clientAuth: ClientAuth | nul
     insecurePolicy,
     podVerification,
     forwardedHeaders: forwarded,
+    balance,
+    cookie: cookie?.name ?? null,
+    allowedSources,
+    rewrite: rule.rewrite,
+    serverTimeoutMs: rule.serverTimeoutMs,
+    tunnelTimeoutMs: rule.tunnelTimeoutMs,
+    hsts: rule.hsts,
     clientAuth,
   };
 }

@@ -29,6 +29,8 @@ export type AdminSubject = {
   readonly publicHttpsPort: number;
   readonly table: () => RouteTable;
   readonly routes: () => Iterable<RouteReport>;
+  /** What the owner of a Route should look at although it is admitted. */
+  readonly warningsOf: (route: RouteKey) => readonly string[];
   readonly processes: () => ProcessState;
   readonly synced: () => boolean;
   /** Whether every worker serves the newest table. */
@@ -135,7 +137,7 @@ export class AdminServer {
           return { name: text.slice(0, colon).trim(), value: text.slice(colon + 1).trim() };
         });
         const query = { url: url.searchParams.get('url') ?? '', headers, from: url.searchParams.get('from') };
-        const explanation = explain(subject.table(), query, subject.publicHttpsPort);
+        const explanation = explain(subject.table(), query, subject.publicHttpsPort, subject.warningsOf);
         json(response, 'problem' in explanation ? 400 : 200, explanation);
         return;
       }

@@ -85,6 +85,10 @@ function describe(answer: Explanation): string {
       const { demand, authority } = rule.clientAuth;
       lines.push(`clients    certificate ${demand}, authority ${authority.slice(0, 16)}`);
     }
+    if (rule.allowedSources !== null) lines.push(`sources    ${rule.allowedSources.join(' ') || 'nobody'}`);
+    const cookie = rule.cookie === null ? 'no cookie' : `cookie ${rule.cookie}`;
+    lines.push(`balance    ${rule.balance}, ${cookie}`);
+    if (rule.rewrite !== null) lines.push(`rewrite    ${rule.rewrite.prefix || '/'} to ${rule.rewrite.target}`);
     if (rule.podVerification !== null) lines.push(`pods       verified by: ${rule.podVerification}`);
   }
   for (const { service, weight, share, endpoints } of answer.services) {
@@ -92,6 +96,7 @@ function describe(answer: Explanation): string {
     lines.push(`service    ${service}  weight ${weight}, ${(share * 100).toFixed(1)} % of the requests: ${who}`);
   }
   lines.push(`answer     ${answer.answer}`);
+  for (const warning of answer.warnings) lines.push(`warning    ${warning}`);
   for (const { host, route, path, outcome } of answer.candidates) {
     lines.push(`candidate  ${route} (${host}${path}): ${outcome}`);
   }

@@ -19,6 +19,7 @@ import {
 } from './ingress-entry.ts';
 import type { KnownVerdict } from './reconciler.ts';
 import { TokenBucket } from './token-bucket.ts';
+import { sameVerdict } from './verdict.ts';
 
 /** The settings that the writer reads. */
 export type StatusSettings = RouterIdentity & { readonly statusRate: number };
@@ -97,8 +98,14 @@ export class StatusWriter {
   inForce(key: RouteKey, isFirst: boolean): void {
     const known = this.#subject.verdictOf(key);
     if (known === undefined) return;
+    const before = this.#inForce.get(key);
     this.#inForce.set(key, known);
     this.#check(key, isFirst);
+    const route = this.#subject.routeOf(key);
+    const isWaiting = this.#urgent.has(key) || this.#backlog.has(key) || this.#running.has(key);
+    // Else it is told with the write. Annotations have no generation: what they are warned of changes nothing in status.
+    if (before === undefined || isFirst || isWaiting || route === undefined) return;
+    if (known.verdict.kind === 'admitted' && !sameVerdict(before.verdict, known.verdict)) void this.#tell(route, known);
   }
 
   /** The Route was seen anew: its status may have changed. `before` is what its status held until now. */

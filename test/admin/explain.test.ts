@@ -27,19 +27,50 @@ table.load([
   ...route({ host: '*.wild.test', name: 'wild', pods: [88] }),
   ...route({ ...certified, host: 'req.test', name: 'req', clientAuth: required }),
   ...route({ ...certified, host: 'opt.test', name: 'opt', clientAuth: { ...required, demand: 'optional' } }),
+  ...route({ host: 'some.test', name: 'some', pods: [90], allowedSources: ['10.0.0.0/8'] }),
+  ...route({ host: 'nobody-in.test', name: 'nobody-in', pods: [91], allowedSources: [] }),
+  ...route({
+    host: 'pass-some.test',
+    name: 'pass-some',
+    pods: [92],
+    termination: 'passthrough',
+    allowedSources: ['10.0.0.0/8'],
+  }),
   ...hostWithRoutes('mixed.test', [
     { ...certified, host: 'mixed.test', name: 'in', path: '/in', clientAuth: required },
     { ...certified, host: 'mixed.test', name: 'out' },
   ]),
 ]);
 
-function explained(url: string, headers: readonly { name: string; value: string }[] = []): Explanation {
-  const explanation = explain(table, { url, headers, from: null }, 8443);
+function explained(
+  url: string,
+  headers: readonly { name: string; value: string }[] = [],
+  from: string | null = null,
+): Explanation {
+  const explanation = explain(table, { url, headers, from }, 8443, (route) => [`look at ${route}`]);
   if ('problem' in explanation) throw new Error(explanation.problem);
   return explanation;
 }
 
 describe('explain', () => {
+  test.each([
+    ['http://some.test/', null, 'what the pod answers'],
+    ['http://some.test/', '10.1.2.3', 'what the pod answers'],
+    ['http://some.test/', '192.0.2.1', '403 (source-not-allowed)'],
+    ['http://nobody-in.test/', null, '403 (source-not-allowed), whoever asks'],
+    ['https://pass-some.test/', '10.1.2.3', 'the bytes go to a pod untouched: the pod answers'],
+    ['https://pass-some.test/', '192.0.2.1', 'connection closed during the TLS handshake (source-not-allowed)'],
+  ])('%s from %s', (url, from, answer) => {
+    const explanation = explained(url, [], from);
+    expect(explanation.answer).toBe(answer);
+    expect(explanation.warnings).toEqual([`look at ${explanation.route}`]);
+  });
+
+  test('from what is no address', () => {
+    const query = { url: 'http://some.test/', headers: [], from: 'here' };
+    expect(explain(table, query, 443, () => [])).toEqual({ problem: 'not an IP address: here' });
+  });
+
   test.each([
     ['http://mix.test/plain/x', 'forward', 'shop/plain', 'what the pod answers'],
     ['https://mix.test/plain', 'forward', 'shop/redirect', 'what the pod answers'],
@@ -109,6 +140,6 @@ describe('explain', () => {
   });
 
   test.each(['nonsense', 'ftp://a.test/', ''])('%j is no question', (url) => {
-    expect(explain(table, { url, headers: [], from: null }, 443)).toHaveProperty('problem');
+    expect(explain(table, { url, headers: [], from: null }, 443, () => [])).toHaveProperty('problem');
   });
 });

@@ -787,6 +787,18 @@ describe.concurrent('events', () => {
     expect(replica.count('headgate_route_events_total', 'written')).toBe(2);
   });
 
+  test('warnings of an annotation are told, although status stays as it is', async () => {
+    await using replica = await Replica.with(['a']);
+    replica.decide('a');
+    await replica.settled();
+    replica.decide('a', { kind: 'admitted', warnings: ['annotation x: "y" is not one of z: it is ignored'] });
+    while (replica.count('headgate_route_events_total', 'written') === 0) await turn();
+    replica.decide('a', { kind: 'admitted', warnings: ['annotation x: "y" is not one of z: it is ignored'] });
+    replica.decide('a');
+    await replica.settled();
+    expect(replica.server.list('Event').map(({ reason }) => reason)).toEqual(['RouteWarning']);
+  });
+
   test('too many are dropped; status says the same', async () => {
     const names = Array.from({ length: 70 }, (_, i) => `r${i}`);
     await using replica = await Replica.with(names);
@@ -815,7 +827,7 @@ describe.concurrent('events', () => {
     const name = `r${'-x.y'.repeat(62)}`;
     await using replica = await Replica.with([name]);
     replica.decide(name, rejected('InvalidHost', 'm'.repeat(5000)));
-    await replica.until(() => replica.server.list('Event').length === 1);
+    while (replica.count('headgate_route_events_total', 'written') === 0) await turn();
     const [event] = replica.server.list('Event');
     expect(String(event?.['message'])).toHaveLength(1024);
     expect(event?.metadata.name.length).toBeLessThanOrEqual(253);
