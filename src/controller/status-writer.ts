@@ -308,7 +308,8 @@ export class StatusWriter {
       return;
     }
     this.#patienceMs = 0;
-    void this.#tell({ ...route, status }, known);
+    // What came to be in force while this was on its way has left its telling to us.
+    void this.#tell({ ...route, status }, this.#inForce.get(key) ?? known);
   }
 
   async #leave(key: RouteKey): Promise<void> {
