@@ -4,7 +4,7 @@
 
 import { createHash } from 'node:crypto';
 import { chunkedEnd, inChunk, keptTrailer } from '../../protocol/http-body.ts';
-import { lineValue, type ResponseFields } from '../../protocol/http2-head.ts';
+import { lineValue, lineValues, type ResponseFields } from '../../protocol/http2-head.ts';
 import type { Refusal } from '../../protocol/refusals.ts';
 import type { RequestHead } from '../../protocol/request-head.ts';
 import type { ResponseHead } from '../../protocol/response-head.ts';
@@ -90,7 +90,7 @@ export class Exchange implements UpstreamUser, RelayUser {
     this.#scheme = scheme;
     this.#forwarded = forwarded;
     this.#record = record;
-    this.#relay = new ResponseRelay(downstream, this, record, responseHead, context.limits);
+    this.#relay = new ResponseRelay(downstream, this, record, responseHead, context.limits, context.compression);
     this.#requestBody = new FramedBody(context.limits.maxHeadBytes);
   }
 
@@ -412,7 +412,7 @@ export class Exchange implements UpstreamUser, RelayUser {
     if (this.#state !== 'exchanging') return;
     const relay = this.#relay;
     if (relay.started) {
-      if (how !== 'closed' || !relay.closed()) this.onTruncated();
+      if (!relay.closed(how)) this.onTruncated();
       return;
     }
     this.#dropUpstream();
@@ -467,8 +467,20 @@ export class Exchange implements UpstreamUser, RelayUser {
     return !this.#wantsUpgrade || this.#downstream.framed || status >= 300;
   }
 
+  requestValues(name: string): string {
+    return lineValues(this.#headText, name);
+  }
+
   onRelayed(): void {
     this.#awaitTurn();
+  }
+
+  onRelayFull(): void {
+    this.#upstream?.pause();
+  }
+
+  onRelayReady(): void {
+    this.#upstream?.resume();
   }
 
   onRelayOver(): void {
@@ -554,7 +566,8 @@ export class Exchange implements UpstreamUser, RelayUser {
   /** The client has taken everything. */
   clientDrained(): void {
     if (this.#state !== 'exchanging') return;
-    this.#upstream?.resume();
+    this.#relay.drained();
+    if (!this.#relay.full) this.#upstream?.resume();
     this.#awaitTurn();
   }
 
