@@ -86,6 +86,8 @@ const placeholders: Readonly<Record<ValueKind['kind'], string>> = {
   delay: '<time>',
   seconds: '<time>',
   choice: '<word>',
+  choices: '<words>',
+  'media-types': '<types>',
   'tls-version': '<version>',
   pattern: '<pattern>',
   'cookie-name': '<name>',
@@ -108,6 +110,7 @@ const placeholders: Readonly<Record<ValueKind['kind'], string>> = {
 };
 
 function options({ value }: Setting): string[] {
+  if (value.kind === 'choices') return [`Of ${value.options.map(code).join(', ')}, with commas between them.`];
   return value.kind === 'choice' ? [`One of ${value.options.map(code).join(', ')}.`] : [];
 }
 

@@ -666,6 +666,35 @@ export const settings = {
       Service asks for it and from clients that begin with it, is not touched.`,
     reason: `As the OpenShift router.`,
   },
+  compression: {
+    group: 'requests',
+    flag: '--enable-compression',
+    environment: 'ROUTER_ENABLE_COMPRESSION',
+    value: { kind: 'switch' },
+    default: 'false',
+    about: `Whether answers of pods are compressed for clients that ask for it.`,
+    reason: `As the OpenShift router.`,
+  },
+  compressionTypes: {
+    group: 'requests',
+    flag: '--compression-mime',
+    environment: 'ROUTER_COMPRESSION_MIME',
+    value: { kind: 'media-types' },
+    default: 'text/html text/plain text/css',
+    about: `Media types of answers that are compressed, with blanks between them. One that has a blank itself stands in
+      double quotes. A type means all content types that begin with it: \`text/\` and \`text/*\` all of text, \`text/html\`
+      those with parameters too.`,
+    reason: `As the OpenShift router.`,
+  },
+  compressionAlgorithms: {
+    group: 'requests',
+    flag: '--compression-algorithms',
+    environment: 'HEADGATE_COMPRESSION_ALGORITHMS',
+    value: { kind: 'choices', options: ['gzip', 'br', 'zstd'] },
+    default: 'gzip',
+    about: `Codings on offer. Of those that a client likes equally well, the first in the list is taken.`,
+    reason: `As the OpenShift router, which knows no other.`,
+  },
   maxStreams: {
     group: 'requests',
     flag: '--max-concurrent-streams',

@@ -19,6 +19,8 @@ export type ValueKind =
   | { readonly kind: 'delay' }
   | { readonly kind: 'seconds' }
   | { readonly kind: 'choice'; readonly options: readonly string[] }
+  | { readonly kind: 'choices'; readonly options: readonly string[] }
+  | { readonly kind: 'media-types' }
   | { readonly kind: 'tls-version' }
   | { readonly kind: 'pattern' }
   | { readonly kind: 'text' }
@@ -48,15 +50,17 @@ export type ValueOf<K extends ValueKind> = K extends { kind: 'switch' }
       ? Option
       : K extends { kind: 'tls-version' }
         ? TlsVersion | ''
-        : K extends { kind: 'domains' | 'networks' }
-          ? readonly string[]
-          : K extends { kind: 'label-selector' }
-            ? readonly LabelRequirement[]
-            : K extends { kind: 'project-selector' }
-              ? readonly LabelRequirement[] | null
-              : K extends { kind: 'field-selector' }
-                ? readonly FieldRequirement[]
-                : string;
+        : K extends { kind: 'choices'; options: readonly (infer Option)[] }
+          ? readonly Option[]
+          : K extends { kind: 'domains' | 'networks' | 'media-types' }
+            ? readonly string[]
+            : K extends { kind: 'label-selector' }
+              ? readonly LabelRequirement[]
+              : K extends { kind: 'project-selector' }
+                ? readonly LabelRequirement[] | null
+                : K extends { kind: 'field-selector' }
+                  ? readonly FieldRequirement[]
+                  : string;
 
 /** As OpenSSL names the versions of TLS. */
 export type TlsVersion = (typeof tlsVersions)[number];
@@ -103,6 +107,18 @@ export function readValue(kind: ValueKind, text: string, manner: Manner): Readin
       return kind.options.includes(text)
         ? { kind: 'value', value: text }
         : refused(text, `one of ${kind.options.join(', ')}`);
+    case 'choices': {
+      const chosen = [...new Set(listed(text))];
+      const fits = chosen.length > 0 && chosen.every((option) => kind.options.includes(option));
+      return fits ? { kind: 'value', value: chosen } : refused(text, `a list of ${kind.options.join(', ')}`);
+    }
+    case 'media-types': {
+      const types = mediaTypes(text);
+      const fits = types.length > 0 && types.every((type) => mediaTypePattern.test(type));
+      return fits
+        ? { kind: 'value', value: types }
+        : refused(text, 'a list of media types (such as text/html text/css)');
+    }
     case 'tls-version':
       return text === '' || tlsVersions.some((version) => version === text)
         ? { kind: 'value', value: text }
@@ -199,6 +215,8 @@ function isPattern(text: string): boolean {
 }
 
 const digits = /^\d+$/;
+/** Also the beginning of one (`image`), as HAProxy takes them. */
+const mediaTypePattern = /^[\w!#$%&'+.^`|~-]+(\/([\w!#$%&'+.^`|~-]+([ \t]*;.*)?|\*)?)?$/;
 const namespacePattern = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 
 const unitNs: Readonly<Record<string, number>> = {
@@ -245,6 +263,12 @@ function listed(text: string): string[] {
     .split(',')
     .map((item) => item.trim())
     .filter((item) => item !== '');
+}
+
+/** The items of a list with blanks between them, in lower case; what stands in double quotes is one, blanks and all. */
+function mediaTypes(text: string): string[] {
+  const items = text.matchAll(/"((?:[^"\\]|\\.)*)"|[^\s"]+/g);
+  return Array.from(items, ([bare, inQuotes]) => (inQuotes?.replaceAll(/\\(.)/g, '$1') ?? bare).toLowerCase());
 }
 
 function selection<R extends LabelRequirement | FieldRequirement>(parsed: Parsed<R>, text: string): Reading {

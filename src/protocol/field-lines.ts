@@ -127,6 +127,28 @@ export class FieldLines {
     return joined;
   }
 
+  /**
+   * The same for a field by its name, in lower case, whatever its kind; dropped lines too. For fields that few messages are
+   * asked for: it compares names.
+   */
+  valuesNamed(name: string): string {
+    let joined = '';
+    for (let line = 0; line < this.count; line++) {
+      if (this.#isNamed(line, name)) joined = joined === '' ? this.value(line) : `${joined}, ${this.value(line)}`;
+    }
+    return joined;
+  }
+
+  /** No line of a field with this name, in lower case, is passed on. */
+  dropField(name: string): void {
+    for (let line = 0; line < this.count; line++) if (this.#isNamed(line, name)) this.#dropped[line] = 1;
+  }
+
+  #isNamed(line: number, name: string): boolean {
+    const at = this.#lineAt[line] ?? 0;
+    return this.text.charCodeAt(at + name.length) === COLON && sameName(this.text, at, name);
+  }
+
   /** The options of Connection, lower-case. The two that nearly every message has are told apart without a list. */
   connectionOptions(): ReadonlySet<string> {
     const line = this.find(Field.connection, 0);

@@ -279,12 +279,30 @@ export function writeLines(text: string, at: number, end: number, to: FieldWrite
 
 /** The value of the first line of a sound head that has this name (in lower case), or empty. */
 export function lineValue(text: string, name: string): string {
-  for (let at = text.indexOf('\r\n') + 2; at > 1 && at < text.length - 2; at = text.indexOf('\r\n', at) + 2) {
-    if (text.charCodeAt(at + name.length) === COLON && sameName(text, at, name)) {
-      return text.slice(at + name.length + 1, text.indexOf('\r\n', at)).trim();
-    }
+  const at = lineAt(text, name, 0);
+  return at < 0 ? '' : valueAt(text, name, at);
+}
+
+/** The values of all lines of a sound head that have this name (in lower case), comma-joined; empty where there is none. */
+export function lineValues(text: string, name: string): string {
+  let joined = '';
+  for (let at = lineAt(text, name, 0); at >= 0; at = lineAt(text, name, at)) {
+    const value = valueAt(text, name, at);
+    joined = joined === '' ? value : `${joined}, ${value}`;
   }
-  return '';
+  return joined;
+}
+
+/** Where the next line with this name begins, behind the line that `from` is in; -1 where there is none. */
+function lineAt(text: string, name: string, from: number): number {
+  for (let at = text.indexOf('\r\n', from) + 2; at > 1 && at < text.length - 2; at = text.indexOf('\r\n', at) + 2) {
+    if (text.charCodeAt(at + name.length) === COLON && sameName(text, at, name)) return at;
+  }
+  return -1;
+}
+
+function valueAt(text: string, name: string, at: number): string {
+  return text.slice(at + name.length + 1, text.indexOf('\r\n', at)).trim();
 }
 
 /** Names as they come, and as HTTP/2 writes them; empty for those that it does not. Most messages use few. */

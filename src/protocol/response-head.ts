@@ -112,6 +112,16 @@ export class ResponseHead {
     this.#lines.lengthLine = '';
   }
 
+  /** All values of a field, comma-joined; empty where there is none. `name`: in lower case. */
+  values(name: string): string {
+    return this.#lines.valuesNamed(name);
+  }
+
+  /** Takes out a field by its name, in lower case. What delimits the body goes by `dropFraming`. */
+  drop(name: string): void {
+    this.#lines.dropField(name);
+  }
+
   /** The protocol of a 101, or empty. */
   get upgrade(): string {
     return this.#lines.values(Field.upgrade);

@@ -7,6 +7,7 @@ import type { Log } from '../telemetry/log.ts';
 import type { Histogram, Metrics, Series } from '../telemetry/metrics.ts';
 import type { AccessLog } from './access-log.ts';
 import type { AnswerBook } from './answers.ts';
+import type { Compression } from './compression.ts';
 import type { Deadlines } from './deadlines.ts';
 import { type EndReason, endReasons } from './end-reason.ts';
 import type { ClientLimits } from './listener/client-limits.ts';
@@ -55,6 +56,8 @@ export type ProxyContext = {
   readonly connector: Connector;
   readonly deadlines: Deadlines;
   readonly answers: AnswerBook;
+  /** Null where answers are not compressed. */
+  readonly compression: Compression | null;
   readonly accessLog: AccessLog | null;
   readonly counters: ProxyCounters;
   readonly metrics: Metrics;

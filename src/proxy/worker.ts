@@ -11,6 +11,7 @@ import { Metrics } from '../telemetry/metrics.ts';
 import { observeProcess } from '../telemetry/process-metrics.ts';
 import { AccessLog } from './access-log.ts';
 import { AnswerBook } from './answers.ts';
+import { Compression } from './compression.ts';
 import { type ProxyContext, ProxyCounters } from './context.ts';
 import { Deadlines } from './deadlines.ts';
 import type { EndReason } from './end-reason.ts';
@@ -103,6 +104,7 @@ class Worker {
       connector: new Connector(pool, config, deadlines, readers.fields, this.metrics),
       deadlines,
       answers: new AnswerBook(this.metrics, this.#log),
+      compression: config.compression ? new Compression(config, this.metrics) : null,
       accessLog: config.accessLogSample > 0 ? new AccessLog(config.accessLogSample, this.metrics, worker) : null,
       counters: new ProxyCounters(this.metrics),
       metrics: this.metrics,

@@ -39,6 +39,16 @@ export const metricDefinitions = {
     help: 'Answers made by the router itself, by reason.',
     labels: ['reason', 'status'],
   },
+  headgate_compressions_total: {
+    kind: 'counter',
+    help: 'Answers compressed, by coding; limit: not compressed, because too many were under way.',
+    labels: ['result'],
+  },
+  headgate_compressions: {
+    kind: 'gauge',
+    help: 'Answers that are being compressed piece by piece.',
+    labels: [],
+  },
   headgate_passthrough_connections_total: {
     kind: 'counter',
     help: 'Connections handed through by SNI, by result.',

@@ -6,6 +6,7 @@ import { BoundSocket } from 'node:net';
 import type { HeadLimits } from '../../src/protocol/field-lines.ts';
 import { type AccessLine, AccessLog } from '../../src/proxy/access-log.ts';
 import { AnswerBook, type AnswerReason } from '../../src/proxy/answers.ts';
+import { Compression, type CompressionSettings } from '../../src/proxy/compression.ts';
 import { type ProxyContext, ProxyCounters, type ProxySettings } from '../../src/proxy/context.ts';
 import { type DeadlineOwner, type DeadlineSlot, Deadlines } from '../../src/proxy/deadlines.ts';
 import type { EndReason } from '../../src/proxy/end-reason.ts';
@@ -75,6 +76,8 @@ export type DataPlaneOptions = {
   readonly address?: string;
   /** From where connections begin with a PROXY header; an empty list is from everywhere, absence from nowhere. */
   readonly proxyTrusted?: readonly string[];
+  /** What is compressed, if anything. */
+  readonly compression?: CompressionSettings;
   /** Takes the lines of the access log, if there shall be one. */
   readonly accessLines?: AccessLine[];
 };
@@ -122,6 +125,7 @@ export class DataPlane implements AsyncDisposable {
       connector: this.#connector,
       deadlines: this.#deadlines,
       answers: new AnswerBook(metrics, log),
+      compression: options.compression === undefined ? null : new Compression(options.compression, metrics),
       accessLog: options.accessLines === undefined ? null : new RecordingAccessLog(options.accessLines, metrics),
       counters: new ProxyCounters(metrics),
       metrics,
@@ -212,6 +216,7 @@ export class DataPlane implements AsyncDisposable {
       deadlines: this.#deadlines.claimed,
       sources: this.clientLimits.sources,
       handshakes: this.clientLimits.handshakes,
+      compressions: this.metric('headgate_compressions'),
       busyUpstreams: this.#connector.open - this.#pool.size - this.metric('headgate_upstream_shared_connections'),
     };
     for (const listener of this.#listeners) for (const session of [...listener.sessions]) session.destroy('draining');

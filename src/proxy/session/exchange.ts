@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { chunkedEnd, inChunk, keptTrailer } from '../../protocol/http-body.ts';
 import { Field } from '../../protocol/http-syntax.ts';
-import { lineValue, type ResponseFields } from '../../protocol/http2-head.ts';
+import { lineValue, lineValues, type ResponseFields } from '../../protocol/http2-head.ts';
 import type { Refusal } from '../../protocol/refusals.ts';
 import type { RequestHead } from '../../protocol/request-head.ts';
 import type { ResponseHead } from '../../protocol/response-head.ts';
@@ -96,7 +96,7 @@ export class Exchange implements UpstreamUser, RelayUser, Seeker {
     this.#scheme = scheme;
     this.#forwarded = forwarded;
     this.#record = record;
-    this.#relay = new ResponseRelay(downstream, this, record, responseHead, context.limits);
+    this.#relay = new ResponseRelay(downstream, this, record, responseHead, context.limits, context.compression);
     this.#requestBody = new FramedBody(context.limits.maxHeadBytes);
   }
 
@@ -431,7 +431,7 @@ export class Exchange implements UpstreamUser, RelayUser, Seeker {
     if (this.#state !== 'exchanging') return;
     const relay = this.#relay;
     if (relay.started) {
-      if (how !== 'closed' || !relay.closed()) this.onTruncated();
+      if (!relay.closed(how)) this.onTruncated();
       return;
     }
     this.#dropUpstream();
@@ -502,8 +502,20 @@ export class Exchange implements UpstreamUser, RelayUser, Seeker {
     return this.#rule?.hsts == null ? 0 : 1 << Field.strictTransportSecurity;
   }
 
+  requestValues(name: string): string {
+    return lineValues(this.#headText, name);
+  }
+
   onRelayed(): void {
     this.#awaitTurn();
+  }
+
+  onRelayFull(): void {
+    this.#upstream?.pause();
+  }
+
+  onRelayReady(): void {
+    this.#upstream?.resume();
   }
 
   onRelayOver(): void {
@@ -591,7 +603,8 @@ export class Exchange implements UpstreamUser, RelayUser, Seeker {
   /** The client has taken everything. */
   clientDrained(): void {
     if (this.#state !== 'exchanging') return;
-    this.#upstream?.resume();
+    this.#relay.drained();
+    if (!this.#relay.full) this.#upstream?.resume();
     this.#awaitTurn();
   }
 

@@ -1,13 +1,16 @@
 // The answer of a pod on its way to the client: its head read strictly, its body passed on in the framing that the client's
 // protocol has. Between two HTTP/1.1 connections bytes go on as they came; else content does. Used again for the next answer.
 
+import { codedLines, forbidsChange, varyLine } from '../../protocol/content-coding.ts';
 import type { Framing, HeadLimits } from '../../protocol/field-lines.ts';
 import { GatheredBytes } from '../../protocol/gathered-bytes.ts';
 import { chunkedEnd, inChunk, keptTrailer } from '../../protocol/http-body.ts';
 import { headEnd } from '../../protocol/http-head.ts';
 import type { ResponseFields } from '../../protocol/http2-head.ts';
 import type { ResponseHead } from '../../protocol/response-head.ts';
+import type { Compression } from '../compression.ts';
 import { maxDirectBytes } from '../direct-write.ts';
+import { type CoderUser, ContentCoder } from './content-coder.ts';
 import type { Downstream } from './downstream.ts';
 import type { ExchangeRecord } from './exchange-record.ts';
 import { FramedBody } from './framed-body.ts';
@@ -31,8 +34,13 @@ export interface RelayUser {
   addedLines(): string;
   /** ... and fields (bits of Field) in whose place they stand. */
   replacedFields(): number;
+  /** The values of a field of the request, comma-joined. `name`: in lower case. */
+  requestValues(name: string): string;
   /** Something has been passed on, and more is to come. */
   onRelayed(): void;
+  /** More has come than can be held, or less again. */
+  onRelayFull(): void;
+  onRelayReady(): void;
   /** The pod switches protocols; `rest` came behind its head. */
   onSwitch(head: ResponseHead, rest: Buffer): void;
   /** All of the answer has been passed on. */
@@ -43,7 +51,7 @@ export interface RelayUser {
   onTruncated(): void;
 }
 
-export class ResponseRelay {
+export class ResponseRelay implements CoderUser {
   /** Whether the head of the final response has been passed on. */
   started = false;
   /** Of the final response; 0 before it. */
@@ -60,6 +68,13 @@ export class ResponseRelay {
   readonly #limits: HeadLimits;
   readonly #input: GatheredBytes = new GatheredBytes();
   readonly #body: FramedBody;
+  /** Null where answers go on as they come. */
+  readonly #compression: Compression | null;
+  /** Of an answer that is being compressed. */
+  #coder: ContentCoder | null = null;
+  /** Its head, until there is content to go with it; and its trailers. */
+  #codedHead = '';
+  #codedTrailers = '';
   /** Where the head ends that was read in a glance at the bytes that come next; 0: none was. */
   #glancedEnd = 0;
   #interims = 0;
@@ -67,12 +82,20 @@ export class ResponseRelay {
   /** Bare content goes to an HTTP/1.1 client in chunks of our making. */
   #chunks = false;
 
-  constructor(downstream: Downstream, user: RelayUser, record: ExchangeRecord, head: ResponseHead, limits: HeadLimits) {
+  constructor(
+    downstream: Downstream,
+    user: RelayUser,
+    record: ExchangeRecord,
+    head: ResponseHead,
+    limits: HeadLimits,
+    compression: Compression | null,
+  ) {
     this.#downstream = downstream;
     this.#user = user;
     this.#record = record;
     this.#head = head;
     this.#limits = limits;
+    this.#compression = compression;
     this.#body = new FramedBody(limits.maxHeadBytes);
   }
 
@@ -95,9 +118,23 @@ export class ResponseRelay {
     return this.#body.framing;
   }
 
+  /** Whether so much waits that the pod should. */
+  get full(): boolean {
+    return this.#coder?.full === true;
+  }
+
+  /** The client has taken everything. */
+  drained(): void {
+    this.#coder?.resume();
+  }
+
   /** Lets go of what has come and was of no use. */
   forget(): void {
     if (this.#input.length > 0) this.#input.take();
+    if (this.#coder === null) return;
+    this.#coder.destroy();
+    this.#coder = null;
+    this.#codedHead = '';
   }
 
   // What HTTP/1.1 pods send.
@@ -121,6 +158,7 @@ export class ResponseRelay {
     this.#glancedEnd = end;
     // Interim responses, and those whose framing has to go, take the longer way.
     if (head.status < 200 || head.status === 204 || !head.passable) return false;
+    if (this.#compression?.concerns(head) === true) return false;
     return this.#passWhole(head, view, end);
   }
 
@@ -193,8 +231,11 @@ export class ResponseRelay {
     const downstream = this.#downstream;
     this.#keep(head);
     const body = this.#body;
-    const decode = head.chunked && (this.#minorVersion === 0 || !downstream.framed);
-    body.begin(head.framingFor(this.#record.method), head.contentLength, decode);
+    const framing = head.framingFor(this.#record.method);
+    const codingLines = this.#compression === null ? '' : this.#chooseCoding(this.#compression, head, framing);
+    const coder = this.#coder;
+    const decode = head.chunked && (this.#minorVersion === 0 || !downstream.framed || coder !== null);
+    body.begin(framing, head.contentLength, decode);
     if (decode || head.status === 204) head.dropFraming();
     const rest = end === bytes.length ? empty : bytes.subarray(end);
     const content = body.take(rest);
@@ -203,13 +244,19 @@ export class ResponseRelay {
       return;
     }
     this.started = true;
-    let ownLines = this.#user.addedLines();
+    const added = this.#user.addedLines() + codingLines;
     head.dropFields(this.#user.replacedFields());
+    if (coder !== null) {
+      this.#startCoded(head, added);
+      this.#code(coder, content, rest);
+      return;
+    }
     if (!downstream.framed) {
       this.closes = false;
-      this.#sendHead(head.render(ownLines), content);
+      this.#sendHead(head.render(added), content);
     } else {
       this.closes = !this.#user.mayStay() || decode || body.framing === 'until-close';
+      let ownLines = added;
       if (this.closes) ownLines += 'Connection: close\r\n';
       else if (this.#minorVersion === 0) ownLines += 'Connection: keep-alive\r\n';
       // What needs no change leaves as it came: head and body in one write, without a copy.
@@ -231,6 +278,10 @@ export class ResponseRelay {
       this.#user.onTruncated();
       return;
     }
+    if (this.#coder !== null) {
+      this.#code(this.#coder, content, chunk);
+      return;
+    }
     const last = this.#isLast();
     if (content.length > 0 || last) this.#sendBody(content, last);
     this.#passed(chunk);
@@ -248,9 +299,19 @@ export class ResponseRelay {
     this.#user.onRelayOver();
   }
 
-  /** The pod has closed its connection. Whether that was the end of the answer. */
-  closed(): boolean {
-    if (!this.started || this.#body.framing !== 'until-close') return false;
+  /** The pod has closed its connection, in order or not. Whether all of the answer had come. */
+  closed(how: 'closed' | 'broken' | 'cut'): boolean {
+    const coder = this.#coder;
+    if (coder !== null && this.#body.done) {
+      this.upstreamKeeps = false;
+      return true;
+    }
+    if (how !== 'closed' || !this.started || this.#body.framing !== 'until-close') return false;
+    if (coder !== null) {
+      this.#body.done = true;
+      this.#code(coder, empty, empty);
+      return true;
+    }
     if (!this.#downstream.framed) this.#downstream.sendEnd('');
     this.#user.onRelayOver();
     return true;
@@ -286,12 +347,20 @@ export class ResponseRelay {
       return;
     }
     this.#keep(head);
+    const bodyFraming = last ? 'none' : framing;
+    const codingLines = this.#compression === null ? '' : this.#chooseCoding(this.#compression, head, bodyFraming);
     this.#body.begin(framing, head.contentLength, false);
     this.#body.done = last;
     this.started = true;
     this.#chunks = false;
-    let ownLines = this.#user.addedLines();
+    let ownLines = this.#user.addedLines() + codingLines;
     head.dropFields(this.#user.replacedFields());
+    if (this.#coder !== null) {
+      this.#startCoded(head, ownLines);
+      this.#sendCodedHead();
+      this.#user.onRelayed();
+      return;
+    }
     if (this.#downstream.framed) {
       if (head.status === 204) head.dropFraming();
       if (framing === 'until-close') {
@@ -313,6 +382,10 @@ export class ResponseRelay {
       this.#user.onTruncated();
       return;
     }
+    if (this.#coder !== null) {
+      this.#code(this.#coder, content, empty);
+      return;
+    }
     const bytes = this.#chunks ? inChunk(content, last ? 'last' : 'more') : content;
     if (bytes.length > 0 || last) this.#sendBody(bytes, last);
     if (last) this.#user.onRelayOver();
@@ -325,9 +398,97 @@ export class ResponseRelay {
       return;
     }
     const kept = keptTrailer(lines);
+    if (this.#coder !== null) {
+      this.#codedTrailers = kept;
+      this.#code(this.#coder, empty, empty);
+      return;
+    }
     if (!this.#downstream.framed) this.#downstream.sendEnd(kept);
     else if (this.#chunks) this.#sendBody(chunkedEnd(kept), true);
     this.#user.onRelayOver();
+  }
+
+  // What is compressed on its way.
+
+  /**
+   * Chooses whether the answer is compressed: then there is a coder. Answers the lines that its head has to have because it
+   * is, or because it would have been for another client.
+   */
+  #chooseCoding(compression: Compression, head: ResponseHead, framing: Framing): string {
+    if (!compression.concerns(head)) return '';
+    const user = this.#user;
+    // HTTP/1.0 has no way to send content of unknown length and keep its end.
+    const isWanted =
+      framing !== 'none' && this.#minorVersion === 1 && !forbidsChange(user.requestValues('cache-control'));
+    const coding = isWanted ? compression.choose(user.requestValues('accept-encoding')) : null;
+    if (coding === null) return varyLine(head);
+    this.#coder = new ContentCoder(coding, compression.open, this);
+    return codedLines(head, coding);
+  }
+
+  /** Keeps the head of a compressed answer for its first content. */
+  #startCoded(head: ResponseHead, codingLines: string): void {
+    let ownLines = codingLines;
+    this.closes = false;
+    if (this.#downstream.framed) {
+      this.closes = !this.#user.mayStay();
+      ownLines += 'Transfer-Encoding: chunked\r\n';
+      if (this.closes) ownLines += 'Connection: close\r\n';
+    }
+    this.#codedHead = head.render(ownLines);
+    this.#codedTrailers = '';
+  }
+
+  #sendCodedHead(): void {
+    const text = this.#codedHead;
+    this.#codedHead = '';
+    this.#record.sentBytes += text.length;
+    this.#downstream.sendHead(text, empty, false);
+  }
+
+  /** Compresses content. `taken`: the bytes that it came in, if it had a framing. */
+  #code(coder: ContentCoder, content: Buffer, taken: Buffer): void {
+    const body = this.#body;
+    if (body.consumed < taken.length) this.upstreamKeeps = false;
+    if (body.trailers !== '') this.#codedTrailers = body.trailers;
+    if (content.length === 0 && !body.done && this.#codedHead !== '') this.#sendCodedHead();
+    coder.take(content, body.done);
+    // With the end of the answer the coder is gone, and perhaps the exchange.
+    if (this.#coder !== coder) return;
+    if (coder.full) this.#user.onRelayFull();
+    this.#user.onRelayed();
+  }
+
+  onCoded(bytes: Buffer, last: boolean): void {
+    const downstream = this.#downstream;
+    const trailers = last ? this.#codedTrailers : '';
+    const isEnd = last && trailers === '';
+    let piece = bytes;
+    if (downstream.framed) {
+      piece = inChunk(bytes, isEnd ? 'last' : 'more');
+      if (trailers !== '') piece = Buffer.concat([piece, chunkedEnd(trailers)]);
+    }
+    const head = this.#codedHead;
+    this.#codedHead = '';
+    this.#record.sentBytes += head.length + piece.length;
+    if (head === '') downstream.sendBody(piece, isEnd);
+    else downstream.sendHead(head, piece, isEnd);
+    if (!last) {
+      if (downstream.blocked) this.#coder?.pause();
+      this.#user.onRelayed();
+      return;
+    }
+    if (trailers !== '') downstream.sendEnd(trailers);
+    this.#coder = null;
+    this.#user.onRelayOver();
+  }
+
+  onCoderReady(): void {
+    if (!this.#downstream.blocked) this.#user.onRelayReady();
+  }
+
+  onCoderFailed(): void {
+    this.#user.onTruncated();
   }
 
   // Both.
