@@ -21,6 +21,7 @@ export type ProxySettings = Pick<
   | 'publicHttpsPort'
   | 'forwardedHeaders'
   | 'connectTimeoutMs'
+  | 'checkIntervalMs'
   | 'clientTimeoutMs'
   | 'clientFinTimeoutMs'
   | 'serverTimeoutMs'

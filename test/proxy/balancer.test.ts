@@ -47,6 +47,7 @@ function ruleOver(backends: readonly BackendRef[]): PathRule {
     allowedSources: null,
     rewrite: null,
     hsts: null,
+    checkIntervalMs: null,
     clientAuth: null,
   };
 }
