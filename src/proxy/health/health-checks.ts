@@ -98,6 +98,7 @@ export class HealthChecks {
 
   /** How a dial of a request ended: as good as a check. Not where the router itself was the obstacle, or may have been. */
   dialled({ endpoint, isTls }: UpstreamConnection, failure: ConnectFailure | null): void {
+    if (this.#closed) return;
     // A handshake may fail because a Route does not trust the certificate, which is no fault of the pod's for other Routes.
     if (failure === 'limit' || failure === 'tls-failed') return;
     const key = checkKey(endpoint.authority, isTls ? 'tls' : 'plain');
