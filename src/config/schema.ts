@@ -714,6 +714,15 @@ export const settings = {
     about: `Time in which a connection to a pod must stand.`,
     reason: `As the OpenShift router.`,
   },
+  checkIntervalMs: {
+    group: 'timeouts',
+    flag: '--backend-check-interval',
+    environment: 'ROUTER_BACKEND_CHECK_INTERVAL',
+    value: { kind: 'time' },
+    default: '5s',
+    about: `Time between two checks of a pod of a Route that has several. An annotation of a Route goes before it.`,
+    reason: `As the OpenShift router.`,
+  },
   clientTimeoutMs: {
     group: 'timeouts',
     flag: '--client-timeout',

@@ -35,6 +35,7 @@ export const optionAnnotations = {
   hsts: 'haproxy.router.openshift.io/hsts_header',
   forwarded: 'haproxy.router.openshift.io/set-forwarded-headers',
   rewrite: 'haproxy.router.openshift.io/rewrite-target',
+  checkInterval: 'router.openshift.io/haproxy.health.check.interval',
   proxyProtocol: 'headgate.io/proxy-protocol',
 } as const;
 
@@ -62,6 +63,7 @@ export function routeOptions(route: RouteManifest, settings: OptionSettings, war
     allowedSources: allowedSources(annotations),
     rewrite: isPassthrough ? null : pathRewrite(route, annotations),
     hsts: isPassthrough || route.tls === null ? null : hstsValue(annotations),
+    checkIntervalMs: annotations.time(optionAnnotations.checkInterval),
   };
 }
 

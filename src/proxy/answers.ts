@@ -11,6 +11,7 @@ export type AnswerReason =
   | RefusalReason
   | 'no-route'
   | 'no-endpoint'
+  | 'endpoints-down'
   | 'source-not-allowed'
   | 'no-client-certificate'
   | 'client-certificate-filtered'
@@ -49,6 +50,7 @@ const explanations: Readonly<Partial<Record<AnswerReason, string>>> = {
   'no-route': 'No Route of this router has this host and path on this port.',
   'no-endpoint':
     'There is a Route for this address, but none of its Services has a ready pod on the port that it names.',
+  'endpoints-down': 'There is a Route for this address and it has pods, but none of them takes connections at present.',
   'source-not-allowed': 'This address lets in certain clients only, and the one that you come from is not among them.',
   'no-client-certificate': 'A client certificate is needed here, over TLS, and none was given.',
   'client-certificate-filtered': 'The client certificate is valid, but its subject is not one that is let in.',

@@ -22,6 +22,7 @@ export type ProxySettings = Pick<
   | 'publicHttpsPort'
   | 'forwardedHeaders'
   | 'connectTimeoutMs'
+  | 'checkIntervalMs'
   | 'clientTimeoutMs'
   | 'clientFinTimeoutMs'
   | 'serverTimeoutMs'

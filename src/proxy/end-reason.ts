@@ -43,6 +43,8 @@ export const endReasons = {
   /** The CA by which clients have to be verified cannot be used: nobody is served without it. */
   'no-client-authority': 'router',
   'no-endpoint': 'router',
+  /** All pods of a passthrough Route have failed their checks. */
+  'endpoints-down': 'upstream',
   'connect-failed': 'upstream',
   /** The upstream broke off in the middle of an answer. */
   'upstream-truncated': 'upstream',

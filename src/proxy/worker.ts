@@ -15,6 +15,8 @@ import { Compression } from './compression.ts';
 import { type ProxyContext, ProxyCounters } from './context.ts';
 import { Deadlines } from './deadlines.ts';
 import type { EndReason } from './end-reason.ts';
+import { EndpointHealth } from './health/endpoint-health.ts';
+import { HealthChecks } from './health/health-checks.ts';
 import { ClientLimits } from './listener/client-limits.ts';
 import { connectionLimit, descriptorLimit } from './listener/limits.ts';
 import { Listener } from './listener/listener.ts';
@@ -68,6 +70,7 @@ class Worker {
   readonly #log: Log;
   readonly #context: ProxyContext;
   readonly #subscriber: Subscriber;
+  readonly #checks: HealthChecks;
   readonly #terminator: TlsTerminator;
   readonly #listeners: readonly Listener[];
   readonly #start: WorkerStart<Config>;
@@ -94,14 +97,21 @@ class Worker {
       clientHeaders: config.clientHeaderFilter ? 'dropped' : 'kept',
     };
     const readers = createHeadReaders(limits);
+    const health = new EndpointHealth();
+    const balancer = new Balancer(worker, health);
+    const { peers } = this.#subscriber;
+    const checks = new HealthChecks(worker, config, table, health, balancer, peers, this.#log, this.metrics);
+    this.#checks = checks;
     this.#context = {
       settings: config,
       limits,
       clientLimits: new ClientLimits(config, start.workers, this.metrics),
       proxySources: config.proxyProtocol ? new TrustedSources(config.proxyProtocolTrusted) : null,
       table,
-      balancer: new Balancer(worker),
-      connector: new Connector(pool, config, deadlines, readers.fields, this.metrics),
+      balancer,
+      connector: new Connector(pool, config, deadlines, readers.fields, this.metrics, (connection, failure) =>
+        checks.dialled(connection, failure),
+      ),
       deadlines,
       answers: new AnswerBook(this.metrics, this.#log),
       compression: config.compression ? new Compression(config, this.metrics) : null,
@@ -143,6 +153,7 @@ class Worker {
       await new Promise((resolve) => setTimeout(resolve, drainLookMs));
     }
     for (const session of [...this.#sessions()]) session.destroy('draining');
+    this.#checks.close();
     this.#subscriber.close();
     this.#context.connector.close();
     notify({ kind: 'heartbeat', series: this.metrics.snapshot() });
@@ -157,6 +168,7 @@ class Worker {
 
   #tableChanged(first: boolean): void {
     this.#terminator.followTable();
+    this.#checks.followTable();
     if (first) void this.#listen();
   }
 

@@ -2,19 +2,25 @@
 // same build, so nothing is checked but what tells a broken stream from a whole one.
 
 import type { Change, Delta, Revision } from '../table/delta.ts';
+import type { JsonValue } from './peers.ts';
 
 /** What the controller says. A snapshot comes in parts, so that neither end's event loop stalls. */
 export type ControllerMessage =
   | { readonly kind: 'delta'; readonly delta: Delta }
   | { readonly kind: 'snapshot-begin' }
   | { readonly kind: 'snapshot-part'; readonly changes: readonly Change[] }
-  | { readonly kind: 'snapshot-end'; readonly revision: Revision };
+  | { readonly kind: 'snapshot-end'; readonly revision: Revision }
+  /** The workers on the channel. Comes with each that joins or leaves. */
+  | { readonly kind: 'peers'; readonly workers: readonly number[] }
+  /** What another worker tells all others. */
+  | { readonly kind: 'told'; readonly from: number; readonly topic: string; readonly value: JsonValue };
 
 /** What a worker says. */
 export type WorkerMessage =
   | { readonly kind: 'hello'; readonly worker: number; readonly revision: Revision }
   | { readonly kind: 'ack'; readonly revision: Revision }
-  | { readonly kind: 'gap'; readonly revision: Revision };
+  | { readonly kind: 'gap'; readonly revision: Revision }
+  | { readonly kind: 'tell'; readonly topic: string; readonly value: JsonValue };
 
 export type Message = ControllerMessage | WorkerMessage;
 
@@ -26,6 +32,9 @@ const kinds: readonly Message['kind'][] = [
   'hello',
   'ack',
   'gap',
+  'peers',
+  'told',
+  'tell',
 ];
 
 const headerBytes = 5;

@@ -6,6 +6,7 @@ import { type Change, type Delta, NO_REVISION, type Revision } from '../table/de
 import type { RouteTable } from '../table/route-table.ts';
 import type { Log } from '../telemetry/log.ts';
 import { encodeFrame, FrameReader, type WorkerMessage } from './frame.ts';
+import type { JsonValue } from './peers.ts';
 
 /** Beyond this much unsent, a worker's queue is worth less than a snapshot. */
 const maxUnsentBytes = 16 << 20;
@@ -13,6 +14,9 @@ const maxUnsentBytes = 16 << 20;
 const entriesPerPart = 250;
 /** PEM text of one part: how long a certificate is, is for whoever writes the Route to say. */
 const pemLengthPerPart = 1 << 20;
+
+/** With this much unsent, what another worker tells is not added: it would be old when it is read. */
+const maxUnsentBeforeTold = 1 << 20;
 
 /** How far one worker is. */
 export type WorkerState = { readonly worker: number; readonly revision: Revision };
@@ -152,6 +156,7 @@ export class Publisher {
     });
     socket.on('close', () => {
       this.#peers.delete(peer);
+      this.#tellPeers();
       this.#onAck();
     });
   }
@@ -163,6 +168,7 @@ export class Publisher {
         peer.acked = message.revision;
         // A table of an earlier controller cannot be followed up: epochs never share a Revision.
         peer.state = 'snapshot-owed';
+        this.#tellPeers();
         this.#payWhenDrained(peer);
         break;
       case 'ack':
@@ -175,8 +181,28 @@ export class Publisher {
         peer.state = 'snapshot-owed';
         this.#payWhenDrained(peer);
         break;
+      case 'tell':
+        this.#passOn(peer, message.topic, message.value);
+        break;
       default:
         message satisfies never;
+    }
+  }
+
+  /** Tells every worker who is there. */
+  #tellPeers(): void {
+    const workers = new Set<number>();
+    for (const { worker } of this.#peers) if (worker >= 0) workers.add(worker);
+    const frame = encodeFrame({ kind: 'peers', workers: [...workers].sort((a, b) => a - b) });
+    for (const { worker, socket } of this.#peers) if (worker >= 0) socket.write(frame);
+  }
+
+  /** What one worker tells goes to all others, encoded once. */
+  #passOn(from: Peer, topic: string, value: JsonValue): void {
+    const frame = encodeFrame({ kind: 'told', from: from.worker, topic, value });
+    for (const peer of this.#peers) {
+      if (peer === from || peer.worker < 0 || peer.socket.writableLength > maxUnsentBeforeTold) continue;
+      peer.socket.write(frame);
     }
   }
 

@@ -7,10 +7,19 @@ import { RevisionGap, RouteTable } from '../table/route-table.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics, Series } from '../telemetry/metrics.ts';
 import { type ControllerMessage, encodeFrame, FrameReader, type WorkerMessage } from './frame.ts';
+import { Peers } from './peers.ts';
 
 const retryMs = 50;
+/** With this much unsent, what is told to other workers is not added: it would be old when it is read. */
+const maxUnsentBeforeTold = 1 << 20;
 
 export class Subscriber {
+  /** The other workers, by way of the controller. */
+  readonly peers: Peers = new Peers((topic, value) => {
+    const socket = this.#socket;
+    if (socket === null || socket.connecting || socket.writableLength > maxUnsentBeforeTold) return;
+    this.#say({ kind: 'tell', topic, value });
+  });
   readonly #path: string;
   readonly #worker: number;
   readonly #log: Log;
@@ -67,6 +76,7 @@ export class Subscriber {
     });
     socket.on('close', () => {
       this.#next = null;
+      if (this.peers.workers.length > 0) this.peers.became([]);
       if (!this.#closed) this.#retry = setTimeout(() => this.#connect(), retryMs);
     });
   }
@@ -102,6 +112,12 @@ export class Subscriber {
         this.#snapshots.value++;
         this.#log.debug({ revision: formatRevision(message.revision) }, 'snapshot in force');
         this.#inForce();
+        break;
+      case 'peers':
+        this.peers.became(message.workers);
+        break;
+      case 'told':
+        this.peers.heard(message.from, message.topic, message.value);
         break;
       default:
         message satisfies never;

@@ -53,6 +53,8 @@ export type RouteOptions = {
   readonly rewrite: PathRewrite | null;
   /** Value of Strict-Transport-Security in every answer of the pods. */
   readonly hsts: string | null;
+  /** Time between two checks of an Endpoint, where the Route has several (5.16). */
+  readonly checkIntervalMs: number | null;
 };
 
 /** How TLS connections for a Host are treated. `none`: no Route of this Host takes part in TLS. */

@@ -89,6 +89,16 @@ export const metricDefinitions = {
     help: 'HTTP/2 connections to Endpoints, with requests under way or without.',
     labels: [],
   },
+  headgate_endpoint_checks_total: {
+    kind: 'counter',
+    help: 'Checks of Endpoints, by result; spared: traffic has shown that it is up.',
+    labels: ['result'],
+  },
+  headgate_endpoints_down: {
+    kind: 'gauge',
+    help: 'Endpoints that get no new requests because their checks failed.',
+    labels: [],
+  },
   headgate_tls_contexts: { kind: 'gauge', help: 'TLS contexts held by the workers.', labels: [] },
   headgate_crl_fetches_total: {
     kind: 'counter',

@@ -107,6 +107,7 @@ test('the defaults', () => {
     maxHeadBytes: 24_576,
     maxHeaderLines: 100,
     connectTimeoutMs: 5000,
+    checkIntervalMs: 5000,
     clientTimeoutMs: 30_000,
     clientFinTimeoutMs: 1000,
     serverTimeoutMs: 30_000,

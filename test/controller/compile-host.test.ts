@@ -18,6 +18,7 @@ const plainOptions: RouteOptions = {
   allowedSources: null,
   rewrite: null,
   hsts: null,
+  checkIntervalMs: null,
 };
 
 /** A Route as admission lets it through; the certificate by its id. */
@@ -81,6 +82,7 @@ describe('the rule of a host', () => {
             allowedSources: null,
             rewrite: null,
             hsts: null,
+            checkIntervalMs: null,
           },
         ],
       },

@@ -180,6 +180,21 @@ describe('timeouts (4.6, observed 10)', () => {
   });
 });
 
+describe('the interval of health checks (4.6)', () => {
+  const name = 'router.openshift.io/haproxy.health.check.interval';
+
+  test.each<[string, string, number | null]>([
+    ['a time', '500ms', 500],
+    ['too long', '9000d', 2_147_483_647],
+    ['a bad one', '5 s', null],
+    ['nothing', '0', null],
+  ])('%s', (_name, value, expected) => {
+    const { options, warnings } = read(passthrough, { [name]: value });
+    expect(options.checkIntervalMs).toBe(expected);
+    expect(warnings.length).toBe(expected === null ? 1 : 0);
+  });
+});
+
 describe('allow-lists (5.10, 8.14)', () => {
   const p1 =
     '192.168.1.0 2001:0db8:85a3:0000:0000:8a2e:0370:7334 172.16.14.10/24 2001:0db8:85a3::8a2e:370:10/64 64:ff9b::192.168.0.1 2600:14a0::/40';

@@ -11,6 +11,7 @@ import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type ControllerMessage, encodeFrame, FrameReader, type WorkerMessage } from '../../src/replication/frame.ts';
+import { maxToldLength } from '../../src/replication/peers.ts';
 import { Publisher } from '../../src/replication/publisher.ts';
 import { Subscriber } from '../../src/replication/subscriber.ts';
 import {
@@ -270,6 +271,25 @@ describe('a worker', () => {
     expect(source.publisher.workers()).toEqual([{ worker: 1, revision: source.table.revision }]);
   });
 
+  test('hears of the others, and what they tell, past any Delta', async () => {
+    using channel = new Channel();
+    const source = new Source();
+    await source.publisher.listen(channel.path);
+    channel.closing(source.publisher);
+    const peers = [0, 1, 2].map((worker) => new Replica(channel, worker).subscriber.peers);
+    while (!peers.every(({ workers }) => workers.length === 3)) await nextTurn();
+    const [teller, ...others] = peers;
+    const heard: unknown[] = [];
+    for (const each of peers) each.listen('sums', (from, value) => heard.push([from, value]));
+    expect(teller?.tell('sums', 'x'.repeat(maxToldLength))).toBe(false);
+    expect(teller?.tell('nobody listens', 1)).toBe(true);
+    expect(teller?.tell('sums', { a: [1, null] })).toBe(true);
+    while (heard.length < others.length) await nextTurn();
+    expect(heard).toEqual(others.map(() => [0, { a: [1, null] }]));
+    source.publisher.close();
+    while (!peers.every(({ workers }) => workers.length === 0)) await nextTurn();
+  });
+
   test('waits until the table is whole for the first time', async () => {
     using channel = new Channel();
     const source = new Source();
@@ -281,7 +301,7 @@ describe('a worker', () => {
     source.lose(...manyEntries());
     source.publish(host('last'));
     await nextTurn();
-    expect(early.bytes).toBe(0);
+    expect(early.messages.length).toBe(early.count('peers'));
     expect(source.publisher.acknowledged(source.table.revision)).toBe(false);
 
     source.publisher.open();

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { compileBackend } from '../../src/controller/compile-backend.ts';
+import { checkKey, EndpointHealth } from '../../src/proxy/health/endpoint-health.ts';
 import { Balancer, type Seeker } from '../../src/proxy/upstream/balancer.ts';
 import { type BackendRef, type BalanceAlgorithm, backendId, type PathRule, routeKey } from '../../src/table/entries.ts';
 import { RouteTable } from '../../src/table/route-table.ts';
@@ -47,6 +48,7 @@ function ruleOver(backends: readonly BackendRef[]): PathRule {
     allowedSources: null,
     rewrite: null,
     hsts: null,
+    checkIntervalMs: null,
     clientAuth: null,
   };
 }
@@ -540,5 +542,50 @@ describe('the cookie', () => {
       '10.0.0.1:80',
       '10.0.0.1:80',
     ]);
+  });
+});
+
+describe('with Endpoints that are down', () => {
+  const algorithms: readonly BalanceAlgorithm[] = ['random', 'roundrobin', 'leastconn', 'source'];
+  const services: Service[] = [
+    [[ep1, ep2], 10],
+    [[ep3, ep4], 20],
+  ];
+  const all: readonly string[] = [a1, a2, a3, a4];
+
+  test.each(algorithms)('%s picks exactly the others, whatever the cookie says', (balance) => {
+    fc.assert(
+      fc.property(fc.subarray([...all]), fc.nat(), (down, cookieAt) => {
+        const { table, rule: any } = tableOf(services);
+        const rule: PathRule = { ...any, balance };
+        const health = new EndpointHealth();
+        health.markDown(
+          0,
+          down.map((authority) => checkKey(authority, 'plain')),
+          0,
+        );
+        const balancer = new Balancer(0, health);
+        const endpoints = [...table.backends.values()].flatMap((backend) => backend.endpoints);
+        const wanted = endpoints[cookieAt % endpoints.length];
+        const cookie = wanted === undefined ? '' : createHash('md5').update(wanted.id).digest('hex');
+        const kept = balancer.pick(rule, table, [], { source: '192.0.2.1', cookie });
+        if (wanted !== undefined && !down.includes(wanted.authority)) expect(kept?.endpoint).toBe(wanted);
+        const seen = new Set<string>();
+        for (let i = 0; i < 200; i++) {
+          const picked = balancer.pick(rule, table, [], { source: `192.0.2.${i}`, cookie: '' });
+          if (picked === null) break;
+          seen.add(picked.endpoint.authority);
+        }
+        expect([...seen].sort()).toEqual(all.filter((authority) => !down.includes(authority)).sort());
+        if (down.length === all.length) expect(balancer.absence(rule, table)).toBe('endpoints-down');
+      }),
+    );
+  });
+
+  test('a rule with one Endpoint goes there all the same', () => {
+    const { table, rule } = tableOf([[[ep1], 1]]);
+    const health = new EndpointHealth();
+    health.markDown(0, [checkKey(a1, 'plain')], 0);
+    expect(new Balancer(0, health).pick(rule, table, [], anybody)?.endpoint.authority).toBe(a1);
   });
 });

@@ -28,6 +28,9 @@ const messages: Message[] = [
   { kind: 'delta', delta: { from: revision, to: { ...revision, counter: 8 }, changes } },
   { kind: 'ack', revision },
   { kind: 'gap', revision },
+  { kind: 'peers', workers: [0, 2] },
+  { kind: 'tell', topic: 'sums', value: { a: [1, null, 'x'] } },
+  { kind: 'told', from: 2, topic: 'sums', value: { a: [1, null, 'x'] } },
 ];
 const stream = Buffer.concat(messages.map(encodeFrame));
 

@@ -10,6 +10,8 @@ import { Compression, type CompressionSettings } from '../../src/proxy/compressi
 import { type ProxyContext, ProxyCounters, type ProxySettings } from '../../src/proxy/context.ts';
 import { type DeadlineOwner, type DeadlineSlot, Deadlines } from '../../src/proxy/deadlines.ts';
 import type { EndReason } from '../../src/proxy/end-reason.ts';
+import { EndpointHealth } from '../../src/proxy/health/endpoint-health.ts';
+import { HealthChecks } from '../../src/proxy/health/health-checks.ts';
 import { ClientLimits } from '../../src/proxy/listener/client-limits.ts';
 import { Listener, type NewSession } from '../../src/proxy/listener/listener.ts';
 import { TrustedSources } from '../../src/proxy/listener/trusted-sources.ts';
@@ -20,6 +22,7 @@ import { Balancer } from '../../src/proxy/upstream/balancer.ts';
 import { Connector } from '../../src/proxy/upstream/connector.ts';
 import { UpstreamPool } from '../../src/proxy/upstream/pool.ts';
 import type { UpstreamConnection } from '../../src/proxy/upstream/upstream-connection.ts';
+import { type JsonValue, Peers } from '../../src/replication/peers.ts';
 import type { Change } from '../../src/table/delta.ts';
 import { RouteTable } from '../../src/table/route-table.ts';
 import type { Log, LogFields } from '../../src/telemetry/log.ts';
@@ -35,6 +38,7 @@ const testSettings: TestSettings = {
   publicHttpsPort: 28_443,
   forwardedHeaders: 'append',
   connectTimeoutMs: 5_000,
+  checkIntervalMs: 5_000,
   clientTimeoutMs: 30_000,
   clientFinTimeoutMs: 1_000,
   serverTimeoutMs: 30_000,
@@ -89,6 +93,10 @@ export class DataPlane implements AsyncDisposable {
   readonly metrics: Metrics = new Metrics();
   readonly lines: LoggedLine[] = [];
   readonly clientLimits: ClientLimits;
+  /** The channel to other workers. Nothing is checked before somebody says who they are. */
+  readonly peers: Peers = new Peers((topic, value) => this.told.push({ topic, value }));
+  /** What was told to other workers. */
+  readonly told: { readonly topic: string; readonly value: JsonValue }[] = [];
   /** Why each Session ended, in order. */
   readonly endReasons: EndReason[] = [];
   readonly httpPort: number;
@@ -97,6 +105,7 @@ export class DataPlane implements AsyncDisposable {
   readonly #connector: WatchedConnector;
   readonly #deadlines: WatchedDeadlines = new WatchedDeadlines();
   readonly #terminator: TlsTerminator;
+  readonly #checks: HealthChecks;
   readonly #listeners: readonly Listener[];
   readonly #fds: readonly number[];
   readonly #onEnd: Set<() => void> = new Set();
@@ -114,14 +123,20 @@ export class DataPlane implements AsyncDisposable {
       clientHeaders: settings.clientHeaderFilter ? 'dropped' : 'kept',
     };
     const readers = createHeadReaders(limits);
-    this.#connector = new WatchedConnector(this.#pool, settings, this.#deadlines, readers.fields, metrics);
+    const health = new EndpointHealth();
+    const balancer = new Balancer(0, health);
+    const checks = new HealthChecks(0, settings, table, health, balancer, this.peers, log, metrics);
+    this.#checks = checks;
+    this.#connector = new WatchedConnector(this.#pool, settings, this.#deadlines, readers.fields, metrics, (...dial) =>
+      checks.dialled(...dial),
+    );
     const context: ProxyContext = {
       settings,
       limits,
       clientLimits: this.clientLimits,
       proxySources: options.proxyTrusted === undefined ? null : new TrustedSources(options.proxyTrusted),
       table,
-      balancer: new Balancer(0),
+      balancer,
       connector: this.#connector,
       deadlines: this.#deadlines,
       answers: new AnswerBook(metrics, log),
@@ -167,6 +182,7 @@ export class DataPlane implements AsyncDisposable {
   put(...changes: readonly Change[]): void {
     this.table.load(changes);
     this.#terminator.followTable();
+    this.#checks.followTable();
   }
 
   /** Other keys for session tickets, as the supervisor sends them. */
@@ -220,6 +236,7 @@ export class DataPlane implements AsyncDisposable {
       busyUpstreams: this.#connector.open - this.#pool.size - this.metric('headgate_upstream_shared_connections'),
     };
     for (const listener of this.#listeners) for (const session of [...listener.sessions]) session.destroy('draining');
+    this.#checks.close();
     this.#connector.close();
     this.#deadlines.close();
     if (Object.values(left).some((count) => count !== 0)) {

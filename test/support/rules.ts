@@ -65,6 +65,7 @@ export function hostWithRoutes(
       allowedSources: wish.allowedSources ?? null,
       rewrite: wish.rewrite ?? null,
       hsts: wish.hsts ?? null,
+      checkIntervalMs: wish.checkIntervalMs ?? null,
       clientAuth: wish.clientAuth ?? null,
     });
   }

@@ -4,6 +4,7 @@ import type { Endpoint, RouteKey, Scheme } from '../../table/entries.ts';
 import type { AnswerReason } from '../answers.ts';
 import type { ProxyContext } from '../context.ts';
 import type { EndReason } from '../end-reason.ts';
+import type { Security } from '../health/endpoint-health.ts';
 import type { Load } from '../upstream/balancer.ts';
 
 export class ExchangeRecord {
@@ -52,6 +53,11 @@ export class ExchangeRecord {
     this.endpoint = endpoint.authority;
     this.#load = this.#context.balancer.loadOf(endpoint);
     this.#load.active++;
+  }
+
+  /** The Endpoint has answered as a whole. */
+  podAnswered(security: Security): void {
+    if (this.#load !== null) this.#load.answeredMs[security] = this.#context.deadlines.nowMs;
   }
 
   connected(): void {

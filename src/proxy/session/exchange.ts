@@ -15,6 +15,7 @@ import { parseHost } from '../../table/host.ts';
 import { type AnswerReason, renderAnswer, renderGrpcAnswer, renderHealth, renderRedirect } from '../answers.ts';
 import type { ProxyContext } from '../context.ts';
 import type { EndReason } from '../end-reason.ts';
+import { securityOf } from '../health/endpoint-health.ts';
 import type { Pick, Seeker } from '../upstream/balancer.ts';
 import { UpstreamStream } from '../upstream/shared-upstream.ts';
 import { cookieOf } from '../upstream/sticky-cookie.ts';
@@ -288,9 +289,10 @@ export class Exchange implements UpstreamUser, RelayUser, Seeker {
     const rule = this.#rule;
     if (rule === null) return;
     const table = this.#context.table();
-    const pick = this.#context.balancer.pick(rule, table, this.#tried, this);
+    const { balancer } = this.#context;
+    const pick = balancer.pick(rule, table, this.#tried, this);
     if (pick === null) {
-      this.#answer(503, failure === null ? 'no-endpoint' : 'connect-failed', failure);
+      this.#answer(503, failure === null ? balancer.absence(rule, table) : 'connect-failed', failure);
       return;
     }
     this.#pick = pick;
@@ -522,6 +524,7 @@ export class Exchange implements UpstreamUser, RelayUser, Seeker {
     const upstream = this.#upstream;
     this.#upstream = null;
     const relay = this.#relay;
+    if (this.#rule !== null) this.#record.podAnswered(securityOf(this.#rule));
     const isReusable = relay.upstreamKeeps && this.#requestBody.done && relay.framing !== 'until-close';
     if (upstream instanceof UpstreamConnection && isReusable) {
       if (this.#downstream.blocked) upstream.resume();

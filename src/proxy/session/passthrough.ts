@@ -3,6 +3,7 @@
 import type { Socket } from 'node:net';
 import { isListed } from '../../table/address-list.ts';
 import type { PathRule } from '../../table/entries.ts';
+import type { AnswerReason } from '../answers.ts';
 import type { ProxyContext } from '../context.ts';
 import type { EndReason } from '../end-reason.ts';
 import { Splice } from '../splice.ts';
@@ -81,9 +82,10 @@ export class Passthrough implements UpstreamUser {
 
   #dial(failure: ConnectFailure | null): void {
     const { balancer } = this.#context;
-    const pick = balancer.pick(this.#rule, this.#context.table(), this.#tried, { source: this.#client, cookie: '' });
+    const table = this.#context.table();
+    const pick = balancer.pick(this.#rule, table, this.#tried, { source: this.#client, cookie: '' });
     if (pick === null) {
-      this.#end(failure === null ? 'no-endpoint' : 'connect-failed');
+      this.#end(failure === null ? balancer.absence(this.#rule, table) : 'connect-failed');
       return;
     }
     this.#pick = pick;
@@ -162,7 +164,7 @@ export class Passthrough implements UpstreamUser {
     const { metrics, answers, accessLog } = this.#context;
     metrics.series('headgate_passthrough_connections_total', reason).value++;
     const endpoint = this.#pick?.endpoint.authority ?? null;
-    if (reason === 'no-endpoint' || reason === 'connect-failed' || reason === 'source-not-allowed') {
+    if (isAnswer(reason)) {
       // The client sees its handshake cut: only the log can say why.
       answers.record(0, reason, {
         route: this.#rule.route,
@@ -193,5 +195,18 @@ export class Passthrough implements UpstreamUser {
       });
     }
     this.#onEnd(reason);
+  }
+}
+
+/** Whether the router let the client down: what would have been an answer, had the connection been for the router to read. */
+function isAnswer(reason: EndReason): reason is EndReason & AnswerReason {
+  switch (reason) {
+    case 'no-endpoint':
+    case 'endpoints-down':
+    case 'connect-failed':
+    case 'source-not-allowed':
+      return true;
+    default:
+      return false;
   }
 }

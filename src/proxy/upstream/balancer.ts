@@ -4,6 +4,7 @@
 
 import type { Backend, BackendRef, Endpoint, PathRule } from '../../table/entries.ts';
 import type { RouteTable } from '../../table/route-table.ts';
+import { type DownEndpoints, EndpointHealth, type Security } from '../health/endpoint-health.ts';
 import { rendezvousHash, textHash } from './rendezvous.ts';
 import { endpointOfCookie } from './sticky-cookie.ts';
 
@@ -16,41 +17,61 @@ export type Seeker = { readonly source: string; readonly cookie: string };
 /** What a worker has under way with one Endpoint, for whatever Routes. */
 export class Load {
   active = 0;
+  /** When it last answered a request, in ms of the deadlines' clock. */
+  readonly answeredMs: Record<Security, number> = {
+    plain: Number.NEGATIVE_INFINITY,
+    tls: Number.NEGATIVE_INFINITY,
+  };
 }
 
 type Turn = { readonly current: Float64Array; readonly next: Uint32Array };
+
+const nobodyTried: readonly string[] = [];
 
 /** Loads that are kept before those without anything under way are let go. */
 const manyLoads = 4_096;
 
 export class Balancer {
   readonly #firstTurn: number;
+  readonly #health: EndpointHealth;
   readonly #turns: WeakMap<PathRule, Turn> = new WeakMap();
   readonly #loads: Map<string, Load> = new Map();
   #keptLoads = manyLoads;
 
   /** `firstTurn`: where the turn begins, different in each worker, so that they do not all begin with the same pod. */
-  constructor(firstTurn: number) {
+  constructor(firstTurn: number, health: EndpointHealth = new EndpointHealth()) {
     this.#firstTurn = firstTurn;
+    this.#health = health;
   }
 
-  /** The Endpoint that is to be asked; null if there is none besides those already `tried` (authorities). */
+  /** The Endpoint that is to be asked; null if none is up besides those already `tried` (authorities). */
   pick(rule: PathRule, table: RouteTable, tried: readonly string[], seeker: Seeker): Pick | null {
+    const down = this.#health.downFor(rule, table);
     if (seeker.cookie !== '') {
       const kept = endpointOfCookie(rule, table, seeker.cookie);
-      if (kept !== null && !tried.includes(kept.endpoint.authority)) return kept;
+      if (kept !== null && mayTry(kept.endpoint, tried, down)) return kept;
     }
     switch (rule.balance) {
       case 'roundrobin':
-        return this.#inTurn(rule, table, tried);
+        return this.#inTurn(rule, table, tried, down);
       case 'random':
         // Whoever comes again has had bad luck already: every Endpoint once, in turn.
-        return tried.length > 0 ? this.#inTurn(rule, table, tried) : this.#lessBusyOfTwo(rule, table);
+        return tried.length > 0 ? this.#inTurn(rule, table, tried, down) : this.#lessBusyOfTwo(rule, table, down);
       case 'leastconn':
-        return this.#leastBusy(rule, table, tried);
+        return this.#leastBusy(rule, table, tried, down);
       case 'source':
-        return bySource(rule, table, tried, seeker.source);
+        return bySource(rule, table, tried, down, seeker.source);
     }
+  }
+
+  /** When an Endpoint last answered a request of this worker, in ms of the deadlines' clock. */
+  answeredMs(authority: string, security: Security): number {
+    return this.#loads.get(authority)?.answeredMs[security] ?? Number.NEGATIVE_INFINITY;
+  }
+
+  /** Why nobody was picked: there is no Endpoint, or all are down. */
+  absence(rule: PathRule, table: RouteTable): 'no-endpoint' | 'endpoints-down' {
+    return this.#health.downFor(rule, table).size > 0 ? 'endpoints-down' : 'no-endpoint';
   }
 
   /** What is under way with an Endpoint: whoever sends something there adds to it, and takes it away at the end. */
@@ -67,7 +88,7 @@ export class Balancer {
   }
 
   /** Smooth weighted round robin among the Services, and in turn among the Endpoints of each. */
-  #inTurn(rule: PathRule, table: RouteTable, tried: readonly string[]): Pick | null {
+  #inTurn(rule: PathRule, table: RouteTable, tried: readonly string[], down: DownEndpoints): Pick | null {
     const turn = this.#turnOf(rule);
     let chosen = -1;
     let total = 0;
@@ -78,7 +99,7 @@ export class Balancer {
       const ref = rule.backends[i];
       if (ref === undefined || ref.weight === 0) continue;
       const backend = table.backends.get(ref.backend);
-      if (backend === undefined || !hasUntried(backend, tried)) continue;
+      if (backend === undefined || !hasUntried(backend, tried, down)) continue;
       usable++;
       total += ref.weight;
       const weight = (current[i] ?? 0) + ref.weight;
@@ -95,38 +116,38 @@ export class Balancer {
       const next = (turn.next[chosen] ?? 0) % endpoints.length;
       turn.next[chosen] = next + 1;
       const endpoint = endpoints[next];
-      if (endpoint !== undefined && !tried.includes(endpoint.authority)) return { endpoint, backend: chosenBackend };
+      if (endpoint !== undefined && mayTry(endpoint, tried, down)) return { endpoint, backend: chosenBackend };
     }
     return null;
   }
 
   /** Two draws by weight, and the one with less under way (the power of two choices). */
-  #lessBusyOfTwo(rule: PathRule, table: RouteTable): Pick | null {
-    const total = totalWeight(rule, table);
+  #lessBusyOfTwo(rule: PathRule, table: RouteTable, down: DownEndpoints): Pick | null {
+    const total = totalWeight(rule, table, down);
     if (total === 0) return null;
-    const one = this.#draw(rule, table, total);
+    const one = this.#draw(rule, table, total, down);
     if (one === null || (rule.backends.length === 1 && one.backend.endpoints.length === 1)) return one;
-    const other = this.#draw(rule, table, total);
+    const other = this.#draw(rule, table, total, down);
     if (other === null || other.endpoint === one.endpoint) return one;
     // Both were drawn by their weights: what is under way counts as it is.
     return this.loadOf(other.endpoint).active < this.loadOf(one.endpoint).active ? other : one;
   }
 
-  #draw(rule: PathRule, table: RouteTable, total: number): Pick | null {
+  #draw(rule: PathRule, table: RouteTable, total: number, down: DownEndpoints): Pick | null {
     let at = Math.random() * total;
-    for (const { backend: id, weight } of rule.backends) {
-      const backend = table.backends.get(id);
-      if (weight === 0 || backend === undefined || backend.endpoints.length === 0) continue;
-      at -= weight;
+    for (const ref of rule.backends) {
+      const backend = usableBackend(ref, table);
+      if (backend === null || !hasUntried(backend, nobodyTried, down)) continue;
+      at -= ref.weight;
       if (at >= 0) continue;
-      const endpoint = backend.endpoints[Math.floor(Math.random() * backend.endpoints.length)];
+      const endpoint = anyOf(backend.endpoints, down);
       return endpoint === undefined ? null : { endpoint, backend };
     }
     return null;
   }
 
   /** Least under way relative to the weight; of equals any, and with nothing under way anywhere they take turns. */
-  #leastBusy(rule: PathRule, table: RouteTable, tried: readonly string[]): Pick | null {
+  #leastBusy(rule: PathRule, table: RouteTable, tried: readonly string[], down: DownEndpoints): Pick | null {
     let least = Number.POSITIVE_INFINITY;
     let chosen: Pick | null = null;
     let isBusy = false;
@@ -134,9 +155,9 @@ export class Balancer {
     for (const ref of rule.backends) {
       const backend = usableBackend(ref, table);
       if (backend === null) continue;
-      const weight = ref.weight / backend.endpoints.length;
+      const weight = ref.weight / countUp(backend, down);
       for (const endpoint of backend.endpoints) {
-        if (tried.includes(endpoint.authority)) continue;
+        if (!mayTry(endpoint, tried, down)) continue;
         const { active } = this.loadOf(endpoint);
         if (active > 0) isBusy = true;
         const busyness = active / weight;
@@ -147,7 +168,7 @@ export class Balancer {
         if (equals === 1 || Math.random() * equals < 1) chosen = { endpoint, backend };
       }
     }
-    return isBusy ? chosen : this.#inTurn(rule, table, tried);
+    return isBusy ? chosen : this.#inTurn(rule, table, tried, down);
   }
 
   #turnOf(rule: PathRule): Turn {
@@ -164,13 +185,19 @@ export class Balancer {
  * The Endpoint of a client's address: the same from every worker and replica, whatever order they know the Endpoints in, and
  * when one leaves only its own clients move (weighted rendezvous hashing).
  */
-function bySource(rule: PathRule, table: RouteTable, tried: readonly string[], source: string): Pick | null {
+function bySource(
+  rule: PathRule,
+  table: RouteTable,
+  tried: readonly string[],
+  down: DownEndpoints,
+  source: string,
+): Pick | null {
   const sourceHash = textHash(source);
   let backend: Backend | null = null;
   let best = -1;
   for (const ref of rule.backends) {
     const usable = usableBackend(ref, table);
-    if (usable === null || !hasUntried(usable, tried)) continue;
+    if (usable === null || !hasUntried(usable, tried, down)) continue;
     const share = (rendezvousHash(sourceHash, textHash(ref.backend)) + 0.5) / 0x100000000;
     const score = ref.weight / -Math.log(share);
     if (score <= best) continue;
@@ -181,7 +208,7 @@ function bySource(rule: PathRule, table: RouteTable, tried: readonly string[], s
   let endpoint: Endpoint | null = null;
   let highest = -1;
   for (const each of backend.endpoints) {
-    if (tried.includes(each.authority)) continue;
+    if (!mayTry(each, tried, down)) continue;
     const hash = rendezvousHash(sourceHash, endpointHash(each));
     if (hash <= highest) continue;
     highest = hash;
@@ -201,9 +228,12 @@ function endpointHash(endpoint: Endpoint): number {
   return hash;
 }
 
-function totalWeight(rule: PathRule, table: RouteTable): number {
+function totalWeight(rule: PathRule, table: RouteTable, down: DownEndpoints): number {
   let total = 0;
-  for (const ref of rule.backends) if (usableBackend(ref, table) !== null) total += ref.weight;
+  for (const ref of rule.backends) {
+    const backend = usableBackend(ref, table);
+    if (backend !== null && hasUntried(backend, nobodyTried, down)) total += ref.weight;
+  }
   return total;
 }
 
@@ -213,7 +243,24 @@ function usableBackend(ref: BackendRef, table: RouteTable): Backend | null {
   return backend === undefined || backend.endpoints.length === 0 ? null : backend;
 }
 
-function hasUntried(backend: Backend, tried: readonly string[]): boolean {
-  if (tried.length === 0) return backend.endpoints.length > 0;
-  return backend.endpoints.some((endpoint) => !tried.includes(endpoint.authority));
+function mayTry({ authority }: Endpoint, tried: readonly string[], down: DownEndpoints): boolean {
+  return !tried.includes(authority) && (down.size === 0 || !down.has(authority));
+}
+
+function hasUntried(backend: Backend, tried: readonly string[], down: DownEndpoints): boolean {
+  if (tried.length === 0 && down.size === 0) return backend.endpoints.length > 0;
+  return backend.endpoints.some((endpoint) => mayTry(endpoint, tried, down));
+}
+
+function countUp({ endpoints }: Backend, down: DownEndpoints): number {
+  if (down.size === 0) return endpoints.length;
+  return endpoints.reduce((count, { authority }) => (down.has(authority) ? count : count + 1), 0);
+}
+
+/** One of the Endpoints that are up, each with the same chance; undefined where none is. */
+function anyOf(endpoints: readonly Endpoint[], down: DownEndpoints): Endpoint | undefined {
+  const drawn = endpoints[Math.floor(Math.random() * endpoints.length)];
+  if (drawn === undefined || down.size === 0 || !down.has(drawn.authority)) return drawn;
+  const up = endpoints.filter(({ authority }) => !down.has(authority));
+  return up[Math.floor(Math.random() * up.length)];
 }

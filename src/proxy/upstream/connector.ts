@@ -31,6 +31,9 @@ export interface Sender {
   readonly key: string;
 }
 
+/** Is told how every dial ended. */
+export type DialObserver = (connection: UpstreamConnection, failure: ConnectFailure | null) => void;
+
 /** What a connection is wanted for. An upgrade takes one of its own, which has to be HTTP/1.1 where that can be chosen. */
 export type DialUse = 'request' | 'upgrade';
 
@@ -50,6 +53,7 @@ export class Connector {
   readonly #metrics: Metrics;
   readonly #reuses: Series;
   readonly #connected: Series;
+  readonly #onDialled: DialObserver | null;
 
   constructor(
     pool: UpstreamPool,
@@ -57,6 +61,7 @@ export class Connector {
     deadlines: Deadlines,
     readers: FieldReaders,
     metrics: Metrics,
+    onDialled: DialObserver | null = null,
   ) {
     this.#pool = pool;
     this.#sharedPool = new SharedPool(
@@ -68,6 +73,7 @@ export class Connector {
     this.#deadlines = deadlines;
     this.#readers = readers;
     this.#metrics = metrics;
+    this.#onDialled = onDialled;
     this.#reuses = metrics.series('headgate_upstream_reuses_total');
     this.#connected = metrics.series('headgate_upstream_connects_total', 'connected');
     metrics.observe('headgate_upstream_idle_connections', () => pool.size);
@@ -192,7 +198,9 @@ export class Connector {
 
   /** Opens a connection: the one place that does. */
   protected connect(...parts: ConstructorParameters<typeof UpstreamConnection>): UpstreamConnection {
-    return new UpstreamConnection(...parts);
+    const connection = new UpstreamConnection(...parts);
+    connection.onDialled = this.#onDialled;
+    return connection;
   }
 
   /** Counts how a dial went. */

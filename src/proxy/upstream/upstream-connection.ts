@@ -31,6 +31,8 @@ export class UpstreamConnection implements Upstream {
   idleSinceMs = 0;
   /** Until when it may be used again. */
   idleUntilMs = 0;
+  /** Is told how the dial ended, before the user is. */
+  onDialled: ((connection: UpstreamConnection, failure: ConnectFailure | null) => void) | null = null;
   #user: UpstreamUser | null;
   #state: 'dialling' | 'open' | 'gone' = 'dialling';
   #dialTimer: NodeJS.Timeout | null;
@@ -155,6 +157,7 @@ export class UpstreamConnection implements Upstream {
     if (this.#state !== 'dialling') return;
     this.#clearDialTimer();
     this.#state = 'open';
+    this.onDialled?.(this, null);
     if (greeting !== null) this.socket.write(greeting);
     this.#user?.onUpstreamConnected();
   }
@@ -178,6 +181,7 @@ export class UpstreamConnection implements Upstream {
   #dialFailed(failure: ConnectFailure): void {
     const user = this.#user;
     this.destroy();
+    this.onDialled?.(this, failure);
     user?.onUpstreamConnectFailed(failure);
   }
 
@@ -206,7 +210,8 @@ function greeted(target: NetConnectOpts, greeting: Buffer): Socket {
   return socket;
 }
 
-function failureOf(error: NodeJS.ErrnoException): ConnectFailure {
+/** What an error of a socket that is not open yet means. */
+export function failureOf(error: NodeJS.ErrnoException): ConnectFailure {
   switch (error.code) {
     case 'ECONNREFUSED':
       return 'refused';

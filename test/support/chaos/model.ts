@@ -54,6 +54,7 @@ export type ExpectedPath = {
   readonly allowedSources: null;
   readonly rewrite: null;
   readonly hsts: null;
+  readonly checkIntervalMs: null;
   /** No Route of this world demands client certificates. */
   readonly clientAuth: null;
 };
@@ -436,7 +437,14 @@ function listed(errors: readonly string[]): string {
 
 type ExpectedOptions = Pick<
   ExpectedPath,
-  'balance' | 'cookie' | 'serverTimeoutMs' | 'tunnelTimeoutMs' | 'allowedSources' | 'rewrite' | 'hsts'
+  | 'balance'
+  | 'cookie'
+  | 'serverTimeoutMs'
+  | 'tunnelTimeoutMs'
+  | 'allowedSources'
+  | 'rewrite'
+  | 'hsts'
+  | 'checkIntervalMs'
 >;
 
 /** Annotations aside: how a Route is balanced (5.7), and by which cookie its clients come back (5.8). */
@@ -453,6 +461,7 @@ function optionsOf({ namespace, name, services, tls }: Route): ExpectedOptions {
     allowedSources: null,
     rewrite: null,
     hsts: null,
+    checkIntervalMs: null,
   };
 }
 
