@@ -102,6 +102,7 @@ const placeholders: Readonly<Record<ValueKind['kind'], string>> = {
   url: '<url>',
   address: '<address>',
   networks: '<networks>',
+  'header-actions': '<actions>',
   file: '<file>',
   directory: '<folder>',
   'writable-directory': '<folder>',

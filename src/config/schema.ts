@@ -628,6 +628,27 @@ export const settings = {
       Route goes before it.`,
     reason: `As the OpenShift router: two Routes of one host need two cookies.`,
   },
+  requestHeaders: {
+    group: 'requests',
+    flag: '--request-headers',
+    environment: 'ROUTER_HTTP_REQUEST_HEADERS',
+    value: { kind: 'header-actions', direction: 'request' },
+    default: '',
+    about: `Changes to the headers of all requests. Before the actions of their Route: \`name:value:Set\` or \`name:Delete\`,
+      comma-separated, each part percent-encoded. Values may have \`%[req.hdr(name)]\` and
+      \`%[ssl_c_der]\` in them, as those in Routes.`,
+    reason: `Requests go on as they came.`,
+  },
+  responseHeaders: {
+    group: 'requests',
+    flag: '--response-headers',
+    environment: 'ROUTER_HTTP_RESPONSE_HEADERS',
+    value: { kind: 'header-actions', direction: 'response' },
+    default: '',
+    about: `The same for the answers of pods. After the actions of their Route, with \`%[res.hdr(name)]\` in values. Answers of the
+      router itself are left alone.`,
+    reason: `Answers go on as they came.`,
+  },
   bufferBytes: {
     group: 'requests',
     flag: '--buffer-size',

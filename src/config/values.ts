@@ -1,6 +1,8 @@
 // What the text of a setting may look like and which value it stands for. Pure: no file is opened here.
+import type { HeaderAction, HeaderDirection } from '../table/header-actions.ts';
 import { parseHost } from '../table/host.ts';
 import { MAX_TIME_MS, timeMs } from '../table/time.ts';
+import { readHeaderActions } from './header-settings.ts';
 import {
   type FieldRequirement,
   type LabelRequirement,
@@ -8,6 +10,7 @@ import {
   parseFieldSelector,
   parseLabelSelector,
 } from './selectors.ts';
+import { quoted } from './shown.ts';
 
 /** The kinds of value that a setting can have; what each accepts is said at `readValue`. */
 export type ValueKind =
@@ -35,6 +38,7 @@ export type ValueKind =
   | { readonly kind: 'url' }
   | { readonly kind: 'address' }
   | { readonly kind: 'networks' }
+  | { readonly kind: 'header-actions'; readonly direction: HeaderDirection }
   | { readonly kind: 'file' }
   | { readonly kind: 'directory' }
   | { readonly kind: 'writable-directory' };
@@ -56,7 +60,9 @@ export type ValueOf<K extends ValueKind> = K extends { kind: 'switch' }
               ? readonly LabelRequirement[] | null
               : K extends { kind: 'field-selector' }
                 ? readonly FieldRequirement[]
-                : string;
+                : K extends { kind: 'header-actions' }
+                  ? readonly HeaderAction[]
+                  : string;
 
 /** As OpenSSL names the versions of TLS. */
 export type TlsVersion = (typeof tlsVersions)[number];
@@ -150,6 +156,11 @@ export function readValue(kind: ValueKind, text: string, manner: Manner): Readin
       if (wrong !== undefined) return refused(wrong.item, 'an IP address or a network (such as 10.0.0.0/8)');
       return { kind: 'value', value: networks.map((one) => one.network ?? '') };
     }
+    case 'header-actions': {
+      if (text === '') return { kind: 'value', value: [] };
+      const read = readHeaderActions(text, kind.direction);
+      return read.kind === 'actions' ? { kind: 'value', value: read.actions } : read;
+    }
     case 'text':
     case 'file':
     case 'directory':
@@ -178,15 +189,6 @@ export function delayMs(text: string): number | undefined {
 /** As `delayMs`, but a whole number without unit counts seconds. */
 export function secondsMs(text: string): number | undefined {
   return digits.test(text) ? clippedMs(Number(text) * 1e9) : delayMs(text);
-}
-
-/**
- * A typed text as a problem may show it: quoted, unless it looks like key material or is too long for a line. What is typed
- * into the wrong place may be a private key, and problems end up in logs.
- */
-export function quoted(text: string): string {
-  const presentable = text.length <= 120 && !text.includes('-----') && !text.includes('\n');
-  return presentable ? JSON.stringify(text) : `(a text of ${text.length} characters)`;
 }
 
 function isPattern(text: string): boolean {

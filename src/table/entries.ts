@@ -1,5 +1,6 @@
 // What the table holds. Entries are immutable: a change replaces one whole, so a Session may keep what it started with.
 
+import type { HeaderAction } from './header-actions.ts';
 import type { Host } from './host.ts';
 
 declare const routeKeyBrand: unique symbol;
@@ -53,6 +54,9 @@ export type RouteOptions = {
   readonly rewrite: PathRewrite | null;
   /** Value of Strict-Transport-Security in every answer of the pods. */
   readonly hsts: string | null;
+  /** What is done to the heads of requests, and of the pods' answers, in this order: the router's own actions are among them. */
+  readonly requestActions: readonly HeaderAction[] | null;
+  readonly responseActions: readonly HeaderAction[] | null;
 };
 
 /** How TLS connections for a Host are treated. `none`: no Route of this Host takes part in TLS. */

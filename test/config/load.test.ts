@@ -99,6 +99,8 @@ test('the defaults', () => {
     balanceAlgorithm: '',
     tcpBalanceScheme: '',
     cookieName: '',
+    requestHeaders: [],
+    responseHeaders: [],
     bufferBytes: 32_768,
     maxRewriteBytes: 8192,
     maxHeadBytes: 24_576,

@@ -18,6 +18,8 @@ const plainOptions: RouteOptions = {
   allowedSources: null,
   rewrite: null,
   hsts: null,
+  requestActions: null,
+  responseActions: null,
 };
 
 /** A Route as admission lets it through; the certificate by its id. */
@@ -81,6 +83,8 @@ describe('the rule of a host', () => {
             allowedSources: null,
             rewrite: null,
             hsts: null,
+            requestActions: null,
+            responseActions: null,
           },
         ],
       },

@@ -47,6 +47,8 @@ function ruleOver(backends: readonly BackendRef[]): PathRule {
     allowedSources: null,
     rewrite: null,
     hsts: null,
+    requestActions: null,
+    responseActions: null,
     clientAuth: null,
   };
 }

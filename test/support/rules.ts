@@ -65,6 +65,8 @@ export function hostWithRoutes(
       allowedSources: wish.allowedSources ?? null,
       rewrite: wish.rewrite ?? null,
       hsts: wish.hsts ?? null,
+      requestActions: wish.requestActions ?? null,
+      responseActions: wish.responseActions ?? null,
       clientAuth: wish.clientAuth ?? null,
     });
   }

@@ -20,11 +20,12 @@ import { UpstreamStream } from '../upstream/shared-upstream.ts';
 import { cookieOf } from '../upstream/sticky-cookie.ts';
 import type { ConnectFailure, Upstream, UpstreamUser } from '../upstream/upstream.ts';
 import { UpstreamConnection } from '../upstream/upstream-connection.ts';
-import { clientRefusal } from './client-certificate.ts';
+import { clientDer, clientRefusal } from './client-certificate.ts';
 import type { Downstream } from './downstream.ts';
 import type { ExchangeRecord } from './exchange-record.ts';
 import type { ForwardedHeaders } from './forwarded-headers.ts';
 import { FramedBody } from './framed-body.ts';
+import { editedHead } from './header-actions.ts';
 import { rewrittenTarget } from './path-rewrite.ts';
 import { type RelayUser, ResponseRelay } from './response-relay.ts';
 
@@ -226,7 +227,9 @@ export class Exchange implements UpstreamUser, RelayUser, Seeker {
     if (rule.cookie !== null && head.has(Field.cookie)) this.cookie = head.takeCookie(rule.cookie.name);
     if (rule.rewrite !== null) head.target = rewrittenTarget(rule.rewrite, head.path, head.target);
     const ownLines = head.hostLine + this.#forwarded.lines(rule, head);
-    this.#headText = head.render(this.#forwarded.dropMask(rule), ownLines);
+    const text = head.render(this.#forwarded.dropMask(rule), ownLines);
+    const actions = rule.requestActions;
+    this.#headText = actions === null ? text : editedHead(text, actions, clientDer(rule, this.#forwarded.client));
     if (head.framing === 'chunked' && !this.#bare && this.#context.connector.mayShare(rule, this.#context.table())) {
       this.#bare = true;
       this.#requestBody.begin('chunked', 0, true);
@@ -502,6 +505,16 @@ export class Exchange implements UpstreamUser, RelayUser, Seeker {
     return this.#rule?.hsts == null ? 0 : 1 << Field.strictTransportSecurity;
   }
 
+  editsHead(): boolean {
+    return this.#rule !== null && this.#rule.responseActions !== null;
+  }
+
+  editedHead(text: string): string {
+    const actions = this.#rule?.responseActions;
+    if (this.#rule === null || actions == null) return text;
+    return editedHead(text, actions, clientDer(this.#rule, this.#forwarded.client));
+  }
+
   onRelayed(): void {
     this.#awaitTurn();
   }
@@ -533,9 +546,10 @@ export class Exchange implements UpstreamUser, RelayUser, Seeker {
     this.#tunnel(head.render(`Connection: Upgrade\r\n${upgrade}${this.addedLines()}`), rest);
   }
 
-  #tunnel(head: string, rest: Buffer): void {
+  #tunnel(asSent: string, rest: Buffer): void {
     const upstream = this.#upstream;
     if (upstream === null) return;
+    const head = this.editedHead(asSent);
     this.#record.sentBytes += head.length;
     this.#record.count(101);
     this.#upstream = null;

@@ -31,6 +31,10 @@ export interface RelayUser {
   addedLines(): string;
   /** ... and fields (bits of Field) in whose place they stand. */
   replacedFields(): number;
+  /** Whether the head of the final response is changed further before it goes on, ... */
+  editsHead(): boolean;
+  /** ... and the head then, from its first line to the empty one. */
+  editedHead(text: string): string;
   /** Something has been passed on, and more is to come. */
   onRelayed(): void;
   /** The pod switches protocols; `rest` came behind its head. */
@@ -114,6 +118,7 @@ export class ResponseRelay {
   glance(view: Buffer): boolean {
     if (this.started || this.#input.length > 0 || !this.#downstream.framed) return false;
     if (view.length > maxDirectBytes || this.#minorVersion === 0 || !this.#user.mayStay()) return false;
+    if (this.#user.editsHead()) return false;
     const end = headEnd(view, 0);
     if (end < 0 || end > this.#limits.maxHeadBytes) return false;
     const head = this.#head;
@@ -207,19 +212,19 @@ export class ResponseRelay {
     head.dropFields(this.#user.replacedFields());
     if (!downstream.framed) {
       this.closes = false;
-      this.#sendHead(head.render(ownLines), content);
+      this.#sendHead(this.#user.editedHead(head.render(ownLines)), content);
     } else {
       this.closes = !this.#user.mayStay() || decode || body.framing === 'until-close';
       if (this.closes) ownLines += 'Connection: close\r\n';
       else if (this.#minorVersion === 0) ownLines += 'Connection: keep-alive\r\n';
       // What needs no change leaves as it came: head and body in one write, without a copy.
-      if (ownLines === '' && head.passable && sameBytes(content, rest)) {
+      if (ownLines === '' && !this.#user.editsHead() && head.passable && sameBytes(content, rest)) {
         const start = at + head.compact(bytes, at);
         const message = start === 0 ? bytes : bytes.subarray(start);
         this.#record.sentBytes += message.length;
         downstream.sendBody(message, false);
       } else {
-        this.#sendHead(head.render(ownLines), content);
+        this.#sendHead(this.#user.editedHead(head.render(ownLines)), content);
       }
     }
     this.#passed(rest);
@@ -303,7 +308,7 @@ export class ResponseRelay {
       if (this.closes) ownLines += 'Connection: close\r\n';
       else if (this.#minorVersion === 0) ownLines += 'Connection: keep-alive\r\n';
     }
-    this.#sendHead(head.render(ownLines), empty);
+    this.#sendHead(this.#user.editedHead(head.render(ownLines)), empty);
     if (last) this.#user.onRelayOver();
     else this.#user.onRelayed();
   }

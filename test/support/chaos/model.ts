@@ -54,6 +54,8 @@ export type ExpectedPath = {
   readonly allowedSources: null;
   readonly rewrite: null;
   readonly hsts: null;
+  readonly requestActions: null;
+  readonly responseActions: null;
   /** No Route of this world demands client certificates. */
   readonly clientAuth: null;
 };
@@ -436,7 +438,15 @@ function listed(errors: readonly string[]): string {
 
 type ExpectedOptions = Pick<
   ExpectedPath,
-  'balance' | 'cookie' | 'serverTimeoutMs' | 'tunnelTimeoutMs' | 'allowedSources' | 'rewrite' | 'hsts'
+  | 'balance'
+  | 'cookie'
+  | 'serverTimeoutMs'
+  | 'tunnelTimeoutMs'
+  | 'allowedSources'
+  | 'rewrite'
+  | 'hsts'
+  | 'requestActions'
+  | 'responseActions'
 >;
 
 /** Annotations aside: how a Route is balanced (5.7), and by which cookie its clients come back (5.8). */
@@ -453,6 +463,8 @@ function optionsOf({ namespace, name, services, tls }: Route): ExpectedOptions {
     allowedSources: null,
     rewrite: null,
     hsts: null,
+    requestActions: null,
+    responseActions: null,
   };
 }
 
