@@ -103,6 +103,8 @@ const placeholders: Readonly<Record<ValueKind['kind'], string>> = {
   address: '<address>',
   networks: '<networks>',
   'header-actions': '<actions>',
+  'header-name': '<name>',
+  'id-format': '<format>',
   file: '<file>',
   directory: '<folder>',
   'writable-directory': '<folder>',

@@ -55,9 +55,15 @@ export function loadConfig(
 
 /** Whether no text at all stands for an empty list. */
 function isListed({ value }: Setting): boolean {
-  return ['domains', 'networks', 'label-selector', 'project-selector', 'field-selector', 'header-actions'].includes(
-    value.kind,
-  );
+  return [
+    'domains',
+    'networks',
+    'label-selector',
+    'project-selector',
+    'field-selector',
+    'header-actions',
+    'id-format',
+  ].includes(value.kind);
 }
 
 function configOf(values: Partial<SettingValues>, index: number): Config {

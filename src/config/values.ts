@@ -1,8 +1,9 @@
 // What the text of a setting may look like and which value it stands for. Pure: no file is opened here.
-import type { HeaderAction, HeaderDirection } from '../table/header-actions.ts';
+import { type HeaderAction, type HeaderDirection, headerActionProblem } from '../table/header-actions.ts';
 import { parseHost } from '../table/host.ts';
 import { MAX_TIME_MS, timeMs } from '../table/time.ts';
 import { readHeaderActions } from './header-settings.ts';
+import { type IdPart, readIdFormat } from './id-format.ts';
 import {
   type FieldRequirement,
   type LabelRequirement,
@@ -38,6 +39,8 @@ export type ValueKind =
   | { readonly kind: 'url' }
   | { readonly kind: 'address' }
   | { readonly kind: 'networks' }
+  | { readonly kind: 'header-name' }
+  | { readonly kind: 'id-format' }
   | { readonly kind: 'header-actions'; readonly direction: HeaderDirection }
   | { readonly kind: 'file' }
   | { readonly kind: 'directory' }
@@ -62,7 +65,9 @@ export type ValueOf<K extends ValueKind> = K extends { kind: 'switch' }
                 ? readonly FieldRequirement[]
                 : K extends { kind: 'header-actions' }
                   ? readonly HeaderAction[]
-                  : string;
+                  : K extends { kind: 'id-format' }
+                    ? readonly IdPart[]
+                    : string;
 
 /** As OpenSSL names the versions of TLS. */
 export type TlsVersion = (typeof tlsVersions)[number];
@@ -160,6 +165,15 @@ export function readValue(kind: ValueKind, text: string, manner: Manner): Readin
       if (text === '') return { kind: 'value', value: [] };
       const read = readHeaderActions(text, kind.direction);
       return read.kind === 'actions' ? { kind: 'value', value: read.actions } : read;
+    }
+    case 'id-format': {
+      const read = readIdFormat(text);
+      return read.kind === 'parts' ? { kind: 'value', value: read.parts } : read;
+    }
+    case 'header-name': {
+      const isName = /^[-!#$%&'*+.0-9A-Z^_`a-z|~]{0,255}$/.test(text) && text.toLowerCase() !== 'host';
+      const mayBeSet = isName && headerActionProblem({ name: text, parts: [] }) === null;
+      return valueOr(mayBeSet ? text : undefined, text, 'the name of a header that may be set');
     }
     case 'text':
     case 'file':

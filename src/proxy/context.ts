@@ -11,6 +11,7 @@ import type { Deadlines } from './deadlines.ts';
 import { type EndReason, endReasons } from './end-reason.ts';
 import type { ClientLimits } from './listener/client-limits.ts';
 import type { TrustedSources } from './listener/trusted-sources.ts';
+import type { UniqueIds } from './session/unique-ids.ts';
 import type { Balancer } from './upstream/balancer.ts';
 import type { Connector } from './upstream/connector.ts';
 
@@ -20,6 +21,8 @@ export type ProxySettings = Pick<
   | 'publicHttpPort'
   | 'publicHttpsPort'
   | 'forwardedHeaders'
+  | 'uniqueIdHeader'
+  | 'uniqueIdFormat'
   | 'connectTimeoutMs'
   | 'clientTimeoutMs'
   | 'clientFinTimeoutMs'
@@ -56,6 +59,8 @@ export type ProxyContext = {
   readonly deadlines: Deadlines;
   readonly answers: AnswerBook;
   readonly accessLog: AccessLog | null;
+  /** Null: requests are given no ids. */
+  readonly uniqueIds: UniqueIds | null;
   readonly counters: ProxyCounters;
   readonly metrics: Metrics;
   readonly log: Log;

@@ -21,6 +21,7 @@ import { TrustedSources } from './listener/trusted-sources.ts';
 import { createHeadReaders } from './session/http-connection.ts';
 import { Session } from './session/session.ts';
 import { TlsTerminator } from './session/tls.ts';
+import { uniqueIdsOf } from './session/unique-ids.ts';
 import { Balancer } from './upstream/balancer.ts';
 import { Connector } from './upstream/connector.ts';
 import { UpstreamPool } from './upstream/pool.ts';
@@ -104,6 +105,7 @@ class Worker {
       deadlines,
       answers: new AnswerBook(this.metrics, this.#log),
       accessLog: config.accessLogSample > 0 ? new AccessLog(config.accessLogSample, this.metrics, worker) : null,
+      uniqueIds: uniqueIdsOf(config),
       counters: new ProxyCounters(this.metrics),
       metrics: this.metrics,
       log: this.#log,

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { readHeaderActions } from '../../src/config/header-settings.ts';
+import { readIdFormat } from '../../src/config/id-format.ts';
 import { readValue } from '../../src/config/values.ts';
 import type { HeaderAction } from '../../src/table/header-actions.ts';
 
@@ -57,4 +58,29 @@ test.each(refused)('%s: %s', (_id, text, because) => {
 test('M8: no text at all is no action', () => {
   const kind = { kind: 'header-actions', direction: 'request' } as const;
   expect(readValue(kind, '', 'strict')).toEqual({ kind: 'value', value: [] });
+});
+
+test('the format of ids that OpenShift sets', () => {
+  const hex = (variable: string): object => ({ variable, base: 'hexadecimal' });
+  expect(readIdFormat('%{+X}o %ci:%cp_%fi:%fp_%Ts_%rt:%pid')).toEqual({
+    kind: 'parts',
+    parts: [
+      ...[' ', hex('ci'), ':', hex('cp'), '_', hex('fi'), ':', hex('fp'), '_', hex('Ts'), '_', hex('rt'), ':'],
+      hex('pid'),
+    ],
+  });
+});
+
+test.each(['%T', '%', '%{+Q}o', '%{+X}ci', '%cix', '%ci %[src]', 'a\nb', 'é'])('no format of ids: %o', (text) => {
+  expect(readIdFormat(text).kind).toBe('problem');
+});
+
+test.each([
+  ['X-Request-Id', true],
+  ['', true],
+  ['a b', false],
+  ['Content-Length', false],
+  ['Host', false],
+])('the header of ids: %o', (name, expected) => {
+  expect(readValue({ kind: 'header-name' }, name, 'strict').kind === 'value').toBe(expected);
 });

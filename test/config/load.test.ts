@@ -101,6 +101,8 @@ test('the defaults', () => {
     cookieName: '',
     requestHeaders: [],
     responseHeaders: [],
+    uniqueIdHeader: '',
+    uniqueIdFormat: [],
     bufferBytes: 32_768,
     maxRewriteBytes: 8192,
     maxHeadBytes: 24_576,

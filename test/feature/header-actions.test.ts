@@ -2,6 +2,7 @@
 
 import { X509Certificate } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
+import type { IdPart, IdVariable } from '../../src/config/id-format.ts';
 import { type HeaderAction, type HeaderDirection, parseHeaderValue } from '../../src/table/header-actions.ts';
 import { makeAuthority, makeCertificate } from '../support/certificates.ts';
 import { DataPlane } from '../support/data-plane.ts';
@@ -217,4 +218,38 @@ test('the certificate of a client', async () => {
   await client.message();
   const der = new X509Certificate(made.certificate).raw.toString('base64');
   expect(seen.map((message) => [valuesOf(message, 'x-cert'), valuesOf(message, 'x-raw')])).toEqual([[[der], ['']]]);
+});
+
+describe('ids of requests (observed 37)', () => {
+  const hex = (variable: IdVariable): IdPart => ({ variable, base: 'hexadecimal' });
+  test.each<[string, readonly IdPart[], RegExp]>([
+    ['in hexadecimal', [' ', hex('ci'), ':', hex('cp')], /^7F000001:[0-9A-F]{4}$/],
+    [
+      'all variables',
+      (['ci', 'cp', 'fi', 'fp', 'Ts', 'rt', 'pid', 'ms'] as const).flatMap((variable) => [
+        { variable, base: 'decimal' as const },
+        '_',
+      ]),
+      new RegExp(`^127\\.0\\.0\\.1_\\d+_127\\.0\\.0\\.1_\\d+_\\d{10}_[12]_${process.pid}_\\d{3}_$`),
+    ],
+  ])('%s', async (_name, uniqueIdFormat, shape) => {
+    const seen: Message[] = [];
+    await using pod = await Pod.start(answering(ok('hello'), seen));
+    const requestActions = actions('request', [['X-Copy', '%[req.hdr(x-request-id)]']]);
+    const settings = { uniqueIdHeader: 'X-Request-Id', uniqueIdFormat };
+    await using plane = await DataPlane.start(route({ host: 'a.test', pods: [pod.port], requestActions }), {
+      settings,
+    });
+    using client = await Peer.connect(plane.httpPort);
+    for (const sent of ['', 'x-request-id: mine\r\n']) {
+      await client.write(`GET / HTTP/1.1\r\nHost: a.test\r\n${sent}\r\n`);
+      await client.message();
+    }
+    expect(seen.length).toBe(2);
+    for (const message of seen) {
+      const ids = valuesOf(message, 'x-request-id');
+      expect(ids).toEqual([expect.stringMatching(shape)]);
+      expect(valuesOf(message, 'x-copy')).toEqual(ids);
+    }
+  });
 });

@@ -15,6 +15,7 @@ import { TrustedSources } from '../../src/proxy/listener/trusted-sources.ts';
 import { createHeadReaders } from '../../src/proxy/session/http-connection.ts';
 import { Session } from '../../src/proxy/session/session.ts';
 import { type TerminatorSettings, TlsTerminator } from '../../src/proxy/session/tls.ts';
+import { uniqueIdsOf } from '../../src/proxy/session/unique-ids.ts';
 import { Balancer } from '../../src/proxy/upstream/balancer.ts';
 import { Connector } from '../../src/proxy/upstream/connector.ts';
 import { UpstreamPool } from '../../src/proxy/upstream/pool.ts';
@@ -33,6 +34,8 @@ const testSettings: TestSettings = {
   publicHttpPort: 28_080,
   publicHttpsPort: 28_443,
   forwardedHeaders: 'append',
+  uniqueIdHeader: '',
+  uniqueIdFormat: [],
   connectTimeoutMs: 5_000,
   clientTimeoutMs: 30_000,
   clientFinTimeoutMs: 1_000,
@@ -123,6 +126,7 @@ export class DataPlane implements AsyncDisposable {
       deadlines: this.#deadlines,
       answers: new AnswerBook(metrics, log),
       accessLog: options.accessLines === undefined ? null : new RecordingAccessLog(options.accessLines, metrics),
+      uniqueIds: uniqueIdsOf(settings),
       counters: new ProxyCounters(metrics),
       metrics,
       log,

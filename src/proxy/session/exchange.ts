@@ -28,6 +28,7 @@ import { FramedBody } from './framed-body.ts';
 import { editedHead } from './header-actions.ts';
 import { rewrittenTarget } from './path-rewrite.ts';
 import { type RelayUser, ResponseRelay } from './response-relay.ts';
+import type { UniqueIds } from './unique-ids.ts';
 
 /** The router's own health path on the plain port; exactly this target (Route semantics 6.1). */
 const healthTarget = '/_______internal_router_healthz';
@@ -228,8 +229,9 @@ export class Exchange implements UpstreamUser, RelayUser, Seeker {
     if (rule.rewrite !== null) head.target = rewrittenTarget(rule.rewrite, head.path, head.target);
     const ownLines = head.hostLine + this.#forwarded.lines(rule, head);
     const text = head.render(this.#forwarded.dropMask(rule), ownLines);
-    const actions = rule.requestActions;
-    this.#headText = actions === null ? text : editedHead(text, actions, clientDer(rule, this.#forwarded.client));
+    const { uniqueIds } = this.#context;
+    const isEdited = rule.requestActions !== null || uniqueIds !== null;
+    this.#headText = isEdited ? this.#edited(text, rule, uniqueIds) : text;
     if (head.framing === 'chunked' && !this.#bare && this.#context.connector.mayShare(rule, this.#context.table())) {
       this.#bare = true;
       this.#requestBody.begin('chunked', 0, true);
@@ -237,6 +239,13 @@ export class Exchange implements UpstreamUser, RelayUser, Seeker {
     const behind = this.#requestBody.done ? rest : this.takeBody(rest);
     if (this.#state === 'connecting') this.#dispatch(null);
     return behind;
+  }
+
+  /** The id comes first, so that actions may make use of it. */
+  #edited(head: string, rule: PathRule, uniqueIds: UniqueIds | null): string {
+    const actions = rule.requestActions ?? [];
+    const all = uniqueIds === null ? actions : [uniqueIds.next(this.#forwarded.sender), ...actions];
+    return editedHead(head, all, clientDer(rule, this.#forwarded.client));
   }
 
   #redirect(head: RequestHead): void {
