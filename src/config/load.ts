@@ -1,7 +1,8 @@
 // Turns flags and environment into one frozen Config, or says everything that is wrong with them in one go.
 import { accessSync, constants, statSync } from 'node:fs';
 import { type Config, type Setting, type SettingKey, type SettingValues, settingList } from './schema.ts';
-import { quoted, readValue, type Value } from './values.ts';
+import { quoted } from './shown.ts';
+import { readValue, type Value } from './values.ts';
 
 /** A Config, or every problem found, each naming the setting as it was typed. Problems never hold the text of a secret. */
 export type LoadResult =
@@ -54,7 +55,15 @@ export function loadConfig(
 
 /** Whether no text at all stands for an empty list. */
 function isListed({ value }: Setting): boolean {
-  return ['domains', 'networks', 'label-selector', 'project-selector', 'field-selector'].includes(value.kind);
+  return [
+    'domains',
+    'networks',
+    'label-selector',
+    'project-selector',
+    'field-selector',
+    'header-actions',
+    'id-format',
+  ].includes(value.kind);
 }
 
 function configOf(values: Partial<SettingValues>, index: number): Config {

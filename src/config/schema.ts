@@ -628,6 +628,48 @@ export const settings = {
       Route goes before it.`,
     reason: `As the OpenShift router: two Routes of one host need two cookies.`,
   },
+  requestHeaders: {
+    group: 'requests',
+    flag: '--request-headers',
+    environment: 'ROUTER_HTTP_REQUEST_HEADERS',
+    value: { kind: 'header-actions', direction: 'request' },
+    default: '',
+    about: `Changes to the headers of all requests. Before the actions of their Route: \`name:value:Set\` or \`name:Delete\`,
+      comma-separated, each part percent-encoded. Values may have \`%[req.hdr(name)]\` and
+      \`%[ssl_c_der]\` in them, as those in Routes.`,
+    reason: `Requests go on as they came.`,
+  },
+  responseHeaders: {
+    group: 'requests',
+    flag: '--response-headers',
+    environment: 'ROUTER_HTTP_RESPONSE_HEADERS',
+    value: { kind: 'header-actions', direction: 'response' },
+    default: '',
+    about: `The same for the answers of pods. After the actions of their Route, with \`%[res.hdr(name)]\` in values. Answers of the
+      router itself are left alone.`,
+    reason: `Answers go on as they came.`,
+  },
+  uniqueIdHeader: {
+    group: 'requests',
+    flag: '--unique-id-header',
+    environment: 'ROUTER_UNIQUE_ID_HEADER_NAME',
+    value: { kind: 'header-name' },
+    default: '',
+    about: `Name of a header that gives each request an id. Only together with a format; it takes the place of what the client
+      sends under that name.`,
+    reason: `As the OpenShift router.`,
+  },
+  uniqueIdFormat: {
+    group: 'requests',
+    flag: '--unique-id-format',
+    environment: 'ROUTER_UNIQUE_ID_FORMAT',
+    value: { kind: 'id-format' },
+    default: '',
+    about: `What the id is made of. Variables are \`%ci\` and \`%cp\` (address and port of the client), \`%fi\` and \`%fp\` (of
+      the router), \`%Ts\` and \`%ms\` (the time), \`%rt\` (a count of requests), \`%pid\` and \`%H\` (the machine); \`%{+X}o\` in
+      front writes them in hexadecimal. OpenShift's operator sets \`%{+X}o %ci:%cp_%fi:%fp_%Ts_%rt:%pid\`.`,
+    reason: `As the OpenShift router.`,
+  },
   bufferBytes: {
     group: 'requests',
     flag: '--buffer-size',

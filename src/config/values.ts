@@ -1,6 +1,9 @@
 // What the text of a setting may look like and which value it stands for. Pure: no file is opened here.
+import { type HeaderAction, type HeaderDirection, headerActionProblem } from '../table/header-actions.ts';
 import { parseHost } from '../table/host.ts';
 import { MAX_TIME_MS, timeMs } from '../table/time.ts';
+import { readHeaderActions } from './header-settings.ts';
+import { type IdPart, readIdFormat } from './id-format.ts';
 import {
   type FieldRequirement,
   type LabelRequirement,
@@ -8,6 +11,7 @@ import {
   parseFieldSelector,
   parseLabelSelector,
 } from './selectors.ts';
+import { quoted } from './shown.ts';
 
 /** The kinds of value that a setting can have; what each accepts is said at `readValue`. */
 export type ValueKind =
@@ -37,6 +41,9 @@ export type ValueKind =
   | { readonly kind: 'url' }
   | { readonly kind: 'address' }
   | { readonly kind: 'networks' }
+  | { readonly kind: 'header-name' }
+  | { readonly kind: 'id-format' }
+  | { readonly kind: 'header-actions'; readonly direction: HeaderDirection }
   | { readonly kind: 'file' }
   | { readonly kind: 'directory' }
   | { readonly kind: 'writable-directory' };
@@ -60,7 +67,11 @@ export type ValueOf<K extends ValueKind> = K extends { kind: 'switch' }
                 ? readonly LabelRequirement[] | null
                 : K extends { kind: 'field-selector' }
                   ? readonly FieldRequirement[]
-                  : string;
+                  : K extends { kind: 'header-actions' }
+                    ? readonly HeaderAction[]
+                    : K extends { kind: 'id-format' }
+                      ? readonly IdPart[]
+                      : string;
 
 /** As OpenSSL names the versions of TLS. */
 export type TlsVersion = (typeof tlsVersions)[number];
@@ -166,6 +177,20 @@ export function readValue(kind: ValueKind, text: string, manner: Manner): Readin
       if (wrong !== undefined) return refused(wrong.item, 'an IP address or a network (such as 10.0.0.0/8)');
       return { kind: 'value', value: networks.map((one) => one.network ?? '') };
     }
+    case 'header-actions': {
+      if (text === '') return { kind: 'value', value: [] };
+      const read = readHeaderActions(text, kind.direction);
+      return read.kind === 'actions' ? { kind: 'value', value: read.actions } : read;
+    }
+    case 'id-format': {
+      const read = readIdFormat(text);
+      return read.kind === 'parts' ? { kind: 'value', value: read.parts } : read;
+    }
+    case 'header-name': {
+      const isName = /^[-!#$%&'*+.0-9A-Z^_`a-z|~]{0,255}$/.test(text) && text.toLowerCase() !== 'host';
+      const mayBeSet = isName && headerActionProblem({ name: text, parts: [] }) === null;
+      return valueOr(mayBeSet ? text : undefined, text, 'the name of a header that may be set');
+    }
     case 'text':
     case 'file':
     case 'directory':
@@ -194,15 +219,6 @@ export function delayMs(text: string): number | undefined {
 /** As `delayMs`, but a whole number without unit counts seconds. */
 export function secondsMs(text: string): number | undefined {
   return digits.test(text) ? clippedMs(Number(text) * 1e9) : delayMs(text);
-}
-
-/**
- * A typed text as a problem may show it: quoted, unless it looks like key material or is too long for a line. What is typed
- * into the wrong place may be a private key, and problems end up in logs.
- */
-export function quoted(text: string): string {
-  const presentable = text.length <= 120 && !text.includes('-----') && !text.includes('\n');
-  return presentable ? JSON.stringify(text) : `(a text of ${text.length} characters)`;
 }
 
 function isPattern(text: string): boolean {

@@ -1,9 +1,9 @@
-// What the annotations of a Route ask of the workers (Route semantics 4.6). A bad value never costs the Route: what is in force
+// What the annotations and header actions of a Route ask of the workers (Route semantics 4.6, 1.4). A bad value never costs the Route: what is in force
 // without it stays so, and a warning tells the owner. An allow-list alone is read the other way: what it cannot mean, it denies.
 
 import { createHash } from 'node:crypto';
 import { isIP } from 'node:net';
-import type { RouteManifest } from '../source/manifests.ts';
+import type { HeaderActionSpec, RouteManifest } from '../source/manifests.ts';
 import type {
   BalanceAlgorithm,
   ForwardedPolicy,
@@ -12,6 +12,12 @@ import type {
   RouteOptions,
   StickyCookie,
 } from '../table/entries.ts';
+import {
+  type HeaderAction,
+  type HeaderDirection,
+  headerActionProblem,
+  parseHeaderValue,
+} from '../table/header-actions.ts';
 import { timeMs } from '../table/time.ts';
 
 /** The settings that stand in for annotations. Empty texts: the default that depends on the Route. */
@@ -20,6 +26,8 @@ export type OptionSettings = {
   readonly balanceAlgorithm: BalanceAlgorithm | '';
   readonly tcpBalanceScheme: BalanceAlgorithm | '';
   readonly cookieName: string;
+  readonly requestHeaders: readonly HeaderAction[];
+  readonly responseHeaders: readonly HeaderAction[];
 };
 
 /** Names of the annotations that this module reads. */
@@ -53,6 +61,9 @@ export function routeOptions(route: RouteManifest, settings: OptionSettings, war
   const annotations = new Annotations(route.annotations, warnings);
   const isPassthrough = route.tls?.termination === 'passthrough';
   const { serverTimeoutMs, tunnelTimeoutMs } = timeouts(annotations, isPassthrough);
+  const { headerActions } = route;
+  const requestActions = [...settings.requestHeaders, ...actionsOf(headerActions.request, 'request', warnings)];
+  const responseActions = [...actionsOf(headerActions.response, 'response', warnings), ...settings.responseHeaders];
   return {
     forwarded: annotations.choice(optionAnnotations.forwarded, forwardedPolicies) ?? settings.forwardedHeaders,
     proxyProtocol: annotations.choice(optionAnnotations.proxyProtocol, proxyProtocols) ?? 'none',
@@ -64,6 +75,8 @@ export function routeOptions(route: RouteManifest, settings: OptionSettings, war
     rewrite: isPassthrough ? null : pathRewrite(route, annotations),
     hsts: isPassthrough || route.tls === null ? null : hstsValue(annotations),
     checkIntervalMs: annotations.time(optionAnnotations.checkInterval),
+    requestActions: isPassthrough || requestActions.length === 0 ? null : requestActions,
+    responseActions: isPassthrough || responseActions.length === 0 ? null : responseActions,
   };
 }
 
@@ -191,6 +204,22 @@ function hstsValue(annotations: Annotations): string | null {
   if (pattern.test(value) && !/[\r\n]/.test(value)) return value.trim();
   annotations.bad(optionAnnotations.hsts, value, 'is not a valid Strict-Transport-Security');
   return null;
+}
+
+/** Route semantics 1.4. What would break messages is left out, with a warning; the grammar has been checked by the decoder. */
+function actionsOf(
+  specs: readonly HeaderActionSpec[],
+  direction: HeaderDirection,
+  warnings: string[],
+): readonly HeaderAction[] {
+  const actions: HeaderAction[] = [];
+  for (const { name, value } of specs) {
+    const action = { name, parts: value === null ? null : parseHeaderValue(value, direction) };
+    const because = headerActionProblem(action);
+    if (because === null) actions.push(action);
+    else warnings.push(`${direction} header action for ${JSON.stringify(name)}: ${because}: it is ignored`);
+  }
+  return actions;
 }
 
 /** Route semantics 5.9. The prefix is what it says, and no regular expression. */

@@ -12,6 +12,7 @@ import type { Deadlines } from './deadlines.ts';
 import { type EndReason, endReasons } from './end-reason.ts';
 import type { ClientLimits } from './listener/client-limits.ts';
 import type { TrustedSources } from './listener/trusted-sources.ts';
+import type { UniqueIds } from './session/unique-ids.ts';
 import type { Balancer } from './upstream/balancer.ts';
 import type { Connector } from './upstream/connector.ts';
 
@@ -21,6 +22,8 @@ export type ProxySettings = Pick<
   | 'publicHttpPort'
   | 'publicHttpsPort'
   | 'forwardedHeaders'
+  | 'uniqueIdHeader'
+  | 'uniqueIdFormat'
   | 'connectTimeoutMs'
   | 'checkIntervalMs'
   | 'clientTimeoutMs'
@@ -60,6 +63,8 @@ export type ProxyContext = {
   /** Null where answers are not compressed. */
   readonly compression: Compression | null;
   readonly accessLog: AccessLog | null;
+  /** Null: requests are given no ids. */
+  readonly uniqueIds: UniqueIds | null;
   readonly counters: ProxyCounters;
   readonly metrics: Metrics;
   readonly log: Log;

@@ -24,6 +24,7 @@ import { TrustedSources } from './listener/trusted-sources.ts';
 import { createHeadReaders } from './session/http-connection.ts';
 import { Session } from './session/session.ts';
 import { TlsTerminator } from './session/tls.ts';
+import { uniqueIdsOf } from './session/unique-ids.ts';
 import { Balancer } from './upstream/balancer.ts';
 import { Connector } from './upstream/connector.ts';
 import { UpstreamPool } from './upstream/pool.ts';
@@ -116,6 +117,7 @@ class Worker {
       answers: new AnswerBook(this.metrics, this.#log),
       compression: config.compression ? new Compression(config, this.metrics) : null,
       accessLog: config.accessLogSample > 0 ? new AccessLog(config.accessLogSample, this.metrics, worker) : null,
+      uniqueIds: uniqueIdsOf(config),
       counters: new ProxyCounters(this.metrics),
       metrics: this.metrics,
       log: this.#log,

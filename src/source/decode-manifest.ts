@@ -6,6 +6,8 @@ import { z } from 'zod';
 import { oneLine, reasonOf, shown, typeName } from './field-errors.ts';
 import type {
   EndpointSliceManifest,
+  HeaderActionLists,
+  HeaderActionSpec,
   Manifest,
   ManifestKey,
   NamespaceManifest,
@@ -28,7 +30,7 @@ export type Decoded =
 
 /**
  * Reads any value as a Kubernetes object. Never throws. Unknown fields are passed over and null counts as absent. A Route
- * is refused where the CRD would refuse it (Route semantics 1.1 to 1.3), except for the names of the termination and of the
+ * is refused where the CRD would refuse it (Route semantics 1.1 to 1.4), except for the names of the termination and of the
  * wildcard policy, the form of the host, and the cross-checks of certificates: those are admission's, which tells the user in the Route's status.
  */
 export function decodeManifest(value: unknown): Decoded {
@@ -48,6 +50,9 @@ const defaultWeight = 100;
 const maxWeight = 256;
 const maxAlternates = 3;
 const maxPort = 65_535;
+const maxActions = 20;
+const maxHeaderNameLength = 255;
+const maxHeaderValueLength = 16_384;
 
 const text = z.string().nullish();
 const flag = z.boolean().nullish();
@@ -93,6 +98,39 @@ const routeStatus = z
   .nullish()
   .catch(null);
 
+// The messages are the CRD's; OpenShift's API server has others.
+const forbiddenHeaders: readonly string[] = ['strict-transport-security', 'proxy', 'cookie', 'set-cookie'];
+
+const headerName = requiredName
+  .refine((name) => name.length <= maxHeaderNameLength, `may not be more than ${maxHeaderNameLength} bytes`)
+  .refine((name) => /^[-!#$%&'*+.0-9A-Z^_`a-z|~]+$/.test(name), 'must be a valid HTTP header name')
+  .refine((name) => !forbiddenHeaders.includes(name.toLowerCase()), {
+    error: ({ input }) => `${String(input).toLowerCase()} header may not be modified via header actions`,
+  });
+
+/** Actions of one direction; `fetch`: what a value may read of the message. */
+const headerActions = (fetch: 'req' | 'res') => {
+  const pattern = new RegExp(
+    `^(%%|%(\\{[-+]?[QXE](,[-+]?[QXE])*\\})?\\[(${fetch}\\.hdr\\([-0-9A-Za-z]+\\)|ssl_c_der)(,(lower|base64))*\\]|[^%\\x00-\\x1f\\x7f])+$`,
+  );
+  const value = requiredName
+    .refine((text) => text.length <= maxHeaderValueLength, `may not be more than ${maxHeaderValueLength} bytes`)
+    .refine(
+      (text) => text.length > maxHeaderValueLength || pattern.test(text),
+      `Either the header value provided is not in correct format or the sample fetcher/converter specified is not allowed. Sample fetchers allowed are ${fetch}.hdr, ssl_c_der. Converters allowed are lower, base64.`,
+    );
+  const action = z
+    .object({ type: z.enum(['Set', 'Delete']), set: z.object({ value }).nullish() })
+    .refine(
+      ({ type, set }) => (type === 'Set') === (set != null),
+      'set is required when type is Set, and forbidden otherwise',
+    );
+  return z
+    .array(z.object({ name: headerName, action }))
+    .max(maxActions)
+    .nullish();
+};
+
 const routeWire = z.object({
   metadata,
   status: routeStatus,
@@ -104,6 +142,11 @@ const routeWire = z.object({
     alternateBackends: z.array(weightedService.nullable()).max(maxAlternates).nullish(),
     port: z.object({ targetPort: intOrText }).nullish(),
     wildcardPolicy: text,
+    httpHeaders: z
+      .object({
+        actions: z.object({ request: headerActions('req'), response: headerActions('res') }).nullish(),
+      })
+      .nullish(),
     tls: z
       .object({
         termination: text,
@@ -182,6 +225,7 @@ function routeOf({ metadata, spec, status }: Wire<typeof routeWire>): RouteManif
     targetPort: String(spec.port?.targetPort ?? ''),
     wildcardPolicy: spec.wildcardPolicy || 'None',
     tls: spec.tls == null ? null : tlsOf(spec.tls),
+    headerActions: headerActionsOf(spec.httpHeaders),
     fault: '',
   };
 }
@@ -224,6 +268,7 @@ export function decodeFaultyRoute(value: unknown, fault: string): RouteManifest 
     targetPort: '',
     wildcardPolicy: 'None',
     tls: null,
+    headerActions: noHeaderActions,
     fault,
   };
 }
@@ -244,16 +289,41 @@ function tlsOf(tls: NonNullable<Wire<typeof routeWire>['spec']['tls']>): RouteTl
   };
 }
 
+const noHeaderActions: HeaderActionLists = { request: [], response: [] };
+
+type HeadersWire = Wire<typeof routeWire>['spec']['httpHeaders'];
+
+function headerActionsOf(headers: HeadersWire): HeaderActionLists {
+  if (headers?.actions == null) return noHeaderActions;
+  const specs = (list: NonNullable<typeof headers.actions>['request']): readonly HeaderActionSpec[] =>
+    (list ?? []).map(({ name, action }) => ({ name, value: action.set?.value ?? null }));
+  return { request: specs(headers.actions.request), response: specs(headers.actions.response) };
+}
+
+/** The lists are maps by name to the API, which tells spellings apart. */
+function repeatedHeader(headers: HeadersWire): string | null {
+  for (const direction of ['request', 'response'] as const) {
+    const names = (headers?.actions?.[direction] ?? []).map(({ name }) => name);
+    const at = names.findIndex((name, i) => names.indexOf(name) < i);
+    if (at < 0) continue;
+    return `spec.httpHeaders.actions.${direction}[${at}]: Duplicate value: ${shown({ name: names[at] })}`;
+  }
+  return null;
+}
+
 function terminationOf(tls: { readonly termination?: string | null | undefined }): string {
   return (tls.termination ?? '').toLowerCase();
 }
 
-/** What the CRD says of fields that do not fit together, null where they do (Route semantics 1.1 to 1.3). */
+/** What the CRD says of fields that do not fit together, null where they do (Route semantics 1.1 to 1.4). */
 function routeFault({ spec }: Wire<typeof routeWire>): string | null {
   const { host, path, tls } = spec;
   const passthrough = tls != null && terminationOf(tls) === 'passthrough';
   if (path && !path.startsWith('/')) {
     return `spec.path: Invalid value: ${shown(path)}: spec.path in body should match '^/'`;
+  }
+  if (passthrough && spec.httpHeaders != null) {
+    return 'spec: Invalid value: "object": header actions are not permitted when tls termination is passthrough.';
   }
   if (path && passthrough) {
     return `spec.path: Invalid value: ${shown(path)}: passthrough termination does not support paths`;
@@ -270,7 +340,7 @@ function routeFault({ spec }: Wire<typeof routeWire>): string | null {
   if (tls?.certificate && tls.externalCertificate?.name) {
     return 'spec.tls: Invalid value: "object": cannot have both spec.tls.certificate and spec.tls.externalCertificate';
   }
-  return null;
+  return repeatedHeader(spec.httpHeaders);
 }
 
 function serviceOf({ metadata, spec }: Wire<typeof serviceWire>): ServiceManifest {

@@ -21,6 +21,15 @@ export type RouteTls = {
   readonly externalCertificate: string;
 };
 
+/** One header action of a Route; a value of null deletes (Route semantics 1.4). Its grammar is checked. */
+export type HeaderActionSpec = { readonly name: string; readonly value: string | null };
+
+/** `spec.httpHeaders.actions` of a Route, in order. */
+export type HeaderActionLists = {
+  readonly request: readonly HeaderActionSpec[];
+  readonly response: readonly HeaderActionSpec[];
+};
+
 /** One entry of `status.ingress`, as it was read: what other routers wrote must go back as it came. */
 export type IngressEntry = Readonly<Record<string, unknown>>;
 
@@ -49,6 +58,7 @@ export type RouteManifest = {
   /** `None` where empty or absent; otherwise as given. */
   readonly wildcardPolicy: string;
   readonly tls: RouteTls | null;
+  readonly headerActions: HeaderActionLists;
   /** Why the rest of it cannot be read, as a field error; empty for every sound Route. */
   readonly fault: string;
   readonly status: RouteStatus;

@@ -1,5 +1,6 @@
 // What the table holds. Entries are immutable: a change replaces one whole, so a Session may keep what it started with.
 
+import type { HeaderAction } from './header-actions.ts';
 import type { Host } from './host.ts';
 
 declare const routeKeyBrand: unique symbol;
@@ -55,6 +56,9 @@ export type RouteOptions = {
   readonly hsts: string | null;
   /** Time between two checks of an Endpoint, where the Route has several (5.16). */
   readonly checkIntervalMs: number | null;
+  /** What is done to the heads of requests, and of the pods' answers, in this order: the router's own actions are among them. */
+  readonly requestActions: readonly HeaderAction[] | null;
+  readonly responseActions: readonly HeaderAction[] | null;
 };
 
 /** How TLS connections for a Host are treated. `none`: no Route of this Host takes part in TLS. */

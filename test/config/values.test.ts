@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { delayMs, quoted, readValue, secondsMs, type ValueKind } from '../../src/config/values.ts';
+import { quoted } from '../../src/config/shown.ts';
+import { delayMs, readValue, secondsMs, type ValueKind } from '../../src/config/values.ts';
 import { MAX_TIME_MS, timeMs } from '../../src/table/time.ts';
 
 const port = { kind: 'integer', noun: 'a port', min: 0, max: 65535 } as const;

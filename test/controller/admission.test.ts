@@ -18,6 +18,8 @@ const settings: AdmissionSettings = {
   balanceAlgorithm: '',
   tcpBalanceScheme: '',
   cookieName: '',
+  requestHeaders: [],
+  responseHeaders: [],
 };
 const wildcards: AdmissionSettings = { ...settings, allowWildcardRoutes: true };
 

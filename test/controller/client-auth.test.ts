@@ -25,6 +25,8 @@ const settings: ReconcilerSettings = {
   balanceAlgorithm: '',
   tcpBalanceScheme: '',
   cookieName: '',
+  requestHeaders: [],
+  responseHeaders: [],
   clientCertificates: 'none',
 };
 const ca = makeAuthority({ name: 'clients' });

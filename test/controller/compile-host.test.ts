@@ -19,6 +19,8 @@ const plainOptions: RouteOptions = {
   rewrite: null,
   hsts: null,
   checkIntervalMs: null,
+  requestActions: null,
+  responseActions: null,
 };
 
 /** A Route as admission lets it through; the certificate by its id. */
@@ -83,6 +85,8 @@ describe('the rule of a host', () => {
             rewrite: null,
             hsts: null,
             checkIntervalMs: null,
+            requestActions: null,
+            responseActions: null,
           },
         ],
       },

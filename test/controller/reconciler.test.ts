@@ -25,6 +25,8 @@ const defaults: ReconcilerSettings = {
   balanceAlgorithm: '',
   tcpBalanceScheme: '',
   cookieName: '',
+  requestHeaders: [],
+  responseHeaders: [],
   clientCertificates: 'none',
 };
 

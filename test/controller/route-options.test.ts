@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { type OptionSettings, routeOptions, unquotedTarget } from '../../src/controller/route-options.ts';
+import type { HeaderActionLists, RouteManifest } from '../../src/source/manifests.ts';
 import type { RouteOptions } from '../../src/table/entries.ts';
 import { aRoute, type RouteBuilder } from '../support/manifests.ts';
 
@@ -8,6 +9,8 @@ const settings: OptionSettings = {
   balanceAlgorithm: '',
   tcpBalanceScheme: '',
   cookieName: '',
+  requestHeaders: [],
+  responseHeaders: [],
 };
 const openshift = 'haproxy.router.openshift.io';
 const plain = aRoute('n/r').host('a.test');
@@ -299,4 +302,42 @@ test('a bad value is told of, what stands in its place too, and it is cut short'
     `annotation ${openshift}/set-forwarded-headers: "${'x'.repeat(40)}..." is not one of append, replace, if-none, never: it is ignored`,
     `annotation ${openshift}/ip_allowlist: "nonsense" is not an address or a network: it lets nobody in, the others do`,
   ]);
+});
+
+describe('header actions (1.4)', () => {
+  const route = (request: HeaderActionLists['request'], response: HeaderActionLists['response'] = []) =>
+    ({ ...plain.build(), headerActions: { request, response } }) as const;
+  const of = (built: RouteManifest, own: Partial<OptionSettings> = {}): Read => {
+    const warnings: string[] = [];
+    return { options: routeOptions(built, { ...settings, ...own }, warnings), warnings };
+  };
+
+  test('none are null', () => {
+    expect(of(plain.build()).options).toMatchObject({ requestActions: null, responseActions: null });
+  });
+
+  test("the router's come first on requests, and last on answers", () => {
+    const mine = [{ name: 'X-Mine', value: 'a%%' }];
+    const routers = [{ name: 'X-Router', parts: null }];
+    const { options, warnings } = of(route(mine, mine), { requestHeaders: routers, responseHeaders: routers });
+    expect(options.requestActions).toEqual([...routers, { name: 'X-Mine', parts: ['a%'] }]);
+    expect(options.responseActions).toEqual([{ name: 'X-Mine', parts: ['a%'] }, ...routers]);
+    expect(warnings).toEqual([]);
+  });
+
+  test('passthrough has none', () => {
+    const { options } = of(passthrough.build(), { requestHeaders: [{ name: 'X', parts: null }] });
+    expect(options.requestActions).toBeNull();
+  });
+
+  test('what would break messages is left out', () => {
+    const { options, warnings } = of(
+      route([{ name: 'Transfer-Encoding', value: 'chunked' }], [{ name: 'Host', value: null }]),
+    );
+    expect(options).toMatchObject({ requestActions: null, responseActions: null });
+    expect(warnings).toEqual([
+      'request header action for "Transfer-Encoding": the router itself decides on this field: it is ignored',
+      'response header action for "Host": no request goes without Host: it is ignored',
+    ]);
+  });
 });

@@ -49,6 +49,8 @@ function ruleOver(backends: readonly BackendRef[]): PathRule {
     rewrite: null,
     hsts: null,
     checkIntervalMs: null,
+    requestActions: null,
+    responseActions: null,
     clientAuth: null,
   };
 }

@@ -52,6 +52,7 @@ describe('a Route', () => {
       targetPort: '',
       wildcardPolicy: 'None',
       tls: null,
+      headerActions: { request: [], response: [] },
       fault: '',
       status: { resourceVersion: '', ingress: [] },
     } satisfies RouteManifest);
@@ -110,6 +111,7 @@ describe('a Route', () => {
         insecurePolicy: 'Redirect',
         externalCertificate: '',
       },
+      headerActions: { request: [], response: [] },
       fault: '',
       status: { resourceVersion: '', ingress: [] },
     } satisfies RouteManifest);
@@ -123,7 +125,7 @@ describe('a Route', () => {
       port: null,
       wildcardPolicy: null,
       tls: null,
-      httpHeaders: { actions: 5 },
+      httpHeaders: { actions: null },
       someday: [1],
     };
     expect(routeOf(nulls, { labels: null, uid: null, creationTimestamp: null, managedFields: [{}] })).toEqual(
@@ -158,11 +160,32 @@ describe('a Route', () => {
     expect(routeOf(spec)).toMatchObject({ to: { name: 'foo', weight }, alternateBackends: alternates });
   });
 
-  // Route semantics 8.1, without the header actions; what is admission's to refuse is taken here.
+  const action = (name: string, value: string | null): object => ({
+    name,
+    action: value === null ? { type: 'Delete' } : { type: 'Set', set: { value } },
+  });
+  const requestActions = (...request: readonly object[]): object => ({ httpHeaders: { actions: { request } } });
+  const responseActions = (...response: readonly object[]): object => ({ httpHeaders: { actions: { response } } });
+  const badValue = 'Either the header value provided is not in correct format';
+
+  // Route semantics 8.1; what is admission's to refuse is taken here.
   const taken: readonly (readonly [id: string, spec: object])[] = [
     ['A1', {}],
     ['A3', { host: 'a.test', tls: { termination: 'passthrough', insecureEdgeTerminationPolicy: 'Redirect' } }],
     ['A4', { host: 'a.test', tls: { termination: 'passthrough', insecureEdgeTerminationPolicy: 'None' } }],
+    [
+      'A5',
+      {
+        httpHeaders: {
+          actions: {
+            request: [action('X-SSL-Client-Cert', '%{+Q}[ssl_c_der,base64]'), action('Content-Language', null)],
+            response: [action('X-Cache-Info', 'not cacheable; meta data too large'), action('X-XSS-Protection', null)],
+          },
+        },
+      },
+    ],
+    ['one name in two spellings', requestActions(action('X-A', '1'), action('x-a', '2'))],
+    ['a value of 16384 characters', requestActions(action('X-A', 'x'.repeat(16_384)))],
     ['A24', { path: '/' }],
     ['A25', { path: '/', tls: { termination: 'edge' } }],
     ['A30', { port: { targetPort: '0' } }],
@@ -193,6 +216,46 @@ describe('a Route', () => {
       'A2',
       { tls: { termination: 'passthrough', insecureEdgeTerminationPolicy: 'Allow' } },
       'cannot have both spec.tls.termination: passthrough and spec.tls.insecureEdgeTerminationPolicy: Allow',
+    ],
+    [
+      'A6',
+      { tls: { termination: 'passthrough' }, ...responseActions(action('X-A', '1')) },
+      'header actions are not permitted when tls termination is passthrough.',
+    ],
+    ['A7, not even an empty list', { tls: { termination: 'passthrough' }, httpHeaders: {} }, 'header actions are not'],
+    [
+      'A8',
+      responseActions(action('Strict-Transport-Security', null)),
+      'strict-transport-security header may not be modified via header actions',
+    ],
+    ['A9', requestActions(action('Proxy', 'x')), 'proxy header may not be modified via header actions'],
+    ['A10', requestActions(action('Cookie', 'x')), 'cookie header may not be modified via header actions'],
+    ['A11', responseActions(action('Set-Cookie', 'x')), 'set-cookie header may not be modified via header actions'],
+    ['A12', requestActions(action('X-A', '%[req.hdr(host),lower')), badValue],
+    ['A13', responseActions(action('X-A', '%{+Q}[ssl_c_der1,base64]')), badValue],
+    ['A14', responseActions(action('X-A', '%{+Q}[ssl_c_der,bogus]')), badValue],
+    ['a field of the other message', responseActions(action('X-A', '%[req.hdr(host)]')), badValue],
+    [
+      'B52',
+      responseActions(action('X-Frame-Options', 'a'), action('X-B', 'b'), action('X-Frame-Options', 'c')),
+      'spec.httpHeaders.actions.response[2]: Duplicate value: {"name":"X-Frame-Options"}',
+    ],
+    ['B54', requestActions(action('X-A', 'x'.repeat(16_385))), 'may not be more than 16384 bytes'],
+    ['B55', requestActions(action('X-A', '')), 'spec.httpHeaders.actions.request[0].action.set.value: Required value'],
+    ['B55, name', requestActions(action('', 'x')), 'spec.httpHeaders.actions.request[0].name: Required value'],
+    ['B56', requestActions(action('x'.repeat(256), 'x')), 'may not be more than 255 bytes'],
+    ['B57', requestActions(action('foo bar', 'x')), 'must be a valid HTTP header name'],
+    ['B58', requestActions({ name: 'X-A', action: { type: 'Set' } }), 'set is required when type is Set'],
+    [
+      'B58, Delete',
+      requestActions({ name: 'X-A', action: { type: 'Delete', set: { value: 'x' } } }),
+      'set is required when type is Set, and forbidden otherwise',
+    ],
+    ['B59', requestActions({ name: 'X-A', action: { type: 'Replace' } }), 'supported values: "Set", "Delete"'],
+    [
+      'more than 20',
+      requestActions(...Array.from({ length: 21 }, (_, i) => action(`X-${i}`, 'x'))),
+      'spec.httpHeaders.actions.request: Too many: must have at most 20 items',
     ],
     [
       'A22',
@@ -558,6 +621,7 @@ describe('a Route that cannot be read', () => {
       targetPort: '',
       wildcardPolicy: 'None',
       tls: null,
+      headerActions: { request: [], response: [] },
       fault: 'why',
       status: { resourceVersion: '9', ingress },
     } satisfies RouteManifest);
@@ -577,6 +641,7 @@ describe('a Route that cannot be read', () => {
       name: 'r',
       namespace: 'default',
       host,
+      headerActions: { request: [], response: [] },
       fault: 'why',
     });
   });

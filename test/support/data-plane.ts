@@ -18,6 +18,7 @@ import { TrustedSources } from '../../src/proxy/listener/trusted-sources.ts';
 import { createHeadReaders } from '../../src/proxy/session/http-connection.ts';
 import { Session } from '../../src/proxy/session/session.ts';
 import { type TerminatorSettings, TlsTerminator } from '../../src/proxy/session/tls.ts';
+import { uniqueIdsOf } from '../../src/proxy/session/unique-ids.ts';
 import { Balancer } from '../../src/proxy/upstream/balancer.ts';
 import { Connector } from '../../src/proxy/upstream/connector.ts';
 import { UpstreamPool } from '../../src/proxy/upstream/pool.ts';
@@ -37,6 +38,8 @@ const testSettings: TestSettings = {
   publicHttpPort: 28_080,
   publicHttpsPort: 28_443,
   forwardedHeaders: 'append',
+  uniqueIdHeader: '',
+  uniqueIdFormat: [],
   connectTimeoutMs: 5_000,
   checkIntervalMs: 5_000,
   clientTimeoutMs: 30_000,
@@ -142,6 +145,7 @@ export class DataPlane implements AsyncDisposable {
       answers: new AnswerBook(metrics, log),
       compression: options.compression === undefined ? null : new Compression(options.compression, metrics),
       accessLog: options.accessLines === undefined ? null : new RecordingAccessLog(options.accessLines, metrics),
+      uniqueIds: uniqueIdsOf(settings),
       counters: new ProxyCounters(metrics),
       metrics,
       log,

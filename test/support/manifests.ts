@@ -36,6 +36,7 @@ export function aRoute(key: string): RouteBuilder {
     targetPort: '',
     wildcardPolicy: 'None',
     tls: null,
+    headerActions: { request: [], response: [] },
     fault: '',
     status: { resourceVersion: '', ingress: [] },
   });

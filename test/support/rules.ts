@@ -66,6 +66,8 @@ export function hostWithRoutes(
       rewrite: wish.rewrite ?? null,
       hsts: wish.hsts ?? null,
       checkIntervalMs: wish.checkIntervalMs ?? null,
+      requestActions: wish.requestActions ?? null,
+      responseActions: wish.responseActions ?? null,
       clientAuth: wish.clientAuth ?? null,
     });
   }

@@ -19,6 +19,8 @@ export type ClientFacts = {
   readonly fitsFilter: boolean;
   /** Header lines for the pod, each with CRLF. */
   readonly lines: string;
+  /** The certificate, DER in base64; empty where none was given. */
+  readonly der: string;
 };
 
 /** Why a request may not be answered by the pods of its Route, with the status to say it with. */
@@ -41,6 +43,7 @@ export function clientFacts(
     isVerified: given !== null,
     fitsFilter: filter === null || (given !== null && filter.test(given.identity.subject)),
     lines: given === null ? emptyLines : linesOf(given.certificate.raw, given.identity),
+    der: given === null ? '' : given.certificate.raw.toString('base64'),
   };
 }
 
@@ -68,6 +71,11 @@ export function clientRefusal(
 /** The lines that tell the pods of a rule of the client; none where it was another Route's authority that vouched for it. */
 export function clientLines(rule: PathRule, client: ClientFacts): string {
   return rule.clientAuth !== null || client.isRouterWide ? client.lines : '';
+}
+
+/** The certificate itself for what a rule says of it (`ssl_c_der`), under the same condition; DER in base64. */
+export function clientDer(rule: PathRule, client: ClientFacts | null): string {
+  return client !== null && (rule.clientAuth !== null || client.isRouterWide) ? client.der : '';
 }
 
 const emptyLines: string = renderLines([]);

@@ -29,22 +29,24 @@ export class AnnouncedConnection implements Sender {
 
   /** The header. */
   announce(version: 'v1' | 'v2'): Buffer {
-    return renderProxyHeader(version, this.#source, this.#destination);
+    return renderProxyHeader(version, this.source, this.destination);
   }
 
   /** The same for connections of which the same header tells. */
   get key(): string {
-    const source = this.#source;
-    const destination = this.#destination;
+    const source = this.source;
+    const destination = this.destination;
     return `${source.address} ${source.port} ${destination.address} ${destination.port}`;
   }
 
-  get #source(): TransportAddress {
+  /** The client's end. */
+  get source(): TransportAddress {
     const socket = this.#socket;
     return this.#named?.source ?? { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
   }
 
-  get #destination(): TransportAddress {
+  /** The end that the client has connected to. */
+  get destination(): TransportAddress {
     const socket = this.#socket;
     return this.#named?.destination ?? { address: socket.localAddress ?? '', port: socket.localPort ?? 0 };
   }

@@ -21,13 +21,15 @@ import { UpstreamStream } from '../upstream/shared-upstream.ts';
 import { cookieOf } from '../upstream/sticky-cookie.ts';
 import type { ConnectFailure, Upstream, UpstreamUser } from '../upstream/upstream.ts';
 import { UpstreamConnection } from '../upstream/upstream-connection.ts';
-import { clientRefusal } from './client-certificate.ts';
+import { clientDer, clientRefusal } from './client-certificate.ts';
 import type { Downstream } from './downstream.ts';
 import type { ExchangeRecord } from './exchange-record.ts';
 import type { ForwardedHeaders } from './forwarded-headers.ts';
 import { FramedBody } from './framed-body.ts';
+import { editedHead } from './header-actions.ts';
 import { rewrittenTarget } from './path-rewrite.ts';
 import { type RelayUser, ResponseRelay } from './response-relay.ts';
+import type { UniqueIds } from './unique-ids.ts';
 
 /** The router's own health path on the plain port; exactly this target (Route semantics 6.1). */
 const healthTarget = '/_______internal_router_healthz';
@@ -227,7 +229,10 @@ export class Exchange implements UpstreamUser, RelayUser, Seeker {
     if (rule.cookie !== null && head.has(Field.cookie)) this.cookie = head.takeCookie(rule.cookie.name);
     if (rule.rewrite !== null) head.target = rewrittenTarget(rule.rewrite, head.path, head.target);
     const ownLines = head.hostLine + this.#forwarded.lines(rule, head);
-    this.#headText = head.render(this.#forwarded.dropMask(rule), ownLines);
+    const text = head.render(this.#forwarded.dropMask(rule), ownLines);
+    const { uniqueIds } = this.#context;
+    const isEdited = rule.requestActions !== null || uniqueIds !== null;
+    this.#headText = isEdited ? this.#edited(text, rule, uniqueIds) : text;
     if (head.framing === 'chunked' && !this.#bare && this.#context.connector.mayShare(rule, this.#context.table())) {
       this.#bare = true;
       this.#requestBody.begin('chunked', 0, true);
@@ -235,6 +240,13 @@ export class Exchange implements UpstreamUser, RelayUser, Seeker {
     const behind = this.#requestBody.done ? rest : this.takeBody(rest);
     if (this.#state === 'connecting') this.#dispatch(null);
     return behind;
+  }
+
+  /** The id comes first, so that actions may make use of it. */
+  #edited(head: string, rule: PathRule, uniqueIds: UniqueIds | null): string {
+    const actions = rule.requestActions ?? [];
+    const all = uniqueIds === null ? actions : [uniqueIds.next(this.#forwarded.sender), ...actions];
+    return editedHead(head, all, clientDer(rule, this.#forwarded.client));
   }
 
   #redirect(head: RequestHead): void {
@@ -508,6 +520,16 @@ export class Exchange implements UpstreamUser, RelayUser, Seeker {
     return lineValues(this.#headText, name);
   }
 
+  editsHead(): boolean {
+    return this.#rule !== null && this.#rule.responseActions !== null;
+  }
+
+  editedHead(text: string): string {
+    const actions = this.#rule?.responseActions;
+    if (this.#rule === null || actions == null) return text;
+    return editedHead(text, actions, clientDer(this.#rule, this.#forwarded.client));
+  }
+
   onRelayed(): void {
     this.#awaitTurn();
   }
@@ -548,9 +570,10 @@ export class Exchange implements UpstreamUser, RelayUser, Seeker {
     this.#tunnel(head.render(`Connection: Upgrade\r\n${upgrade}${this.addedLines()}`), rest);
   }
 
-  #tunnel(head: string, rest: Buffer): void {
+  #tunnel(asSent: string, rest: Buffer): void {
     const upstream = this.#upstream;
     if (upstream === null) return;
+    const head = this.editedHead(asSent);
     this.#record.sentBytes += head.length;
     this.#record.count(101);
     this.#upstream = null;

@@ -4,8 +4,8 @@
 import { Field } from '../../protocol/http-syntax.ts';
 import type { RequestHead } from '../../protocol/request-head.ts';
 import type { ForwardedPolicy, PathRule, Scheme } from '../../table/entries.ts';
-import type { Sender } from '../upstream/connector.ts';
 import { type ClientFacts, clientLines } from './client-certificate.ts';
+import type { AnnouncedConnection } from './connection-ends.ts';
 
 const allFields =
   (1 << Field.forwarded) |
@@ -19,7 +19,7 @@ export class ForwardedHeaders {
   /** What is known of the client by its certificate; null where none was asked for. */
   readonly client: ClientFacts | null;
   /** Who tells of the client where a PROXY header does. */
-  readonly sender: Sender;
+  readonly sender: AnnouncedConnection;
   /** Address of the client. */
   readonly source: string;
   readonly #portLine: string;
@@ -42,7 +42,7 @@ export class ForwardedHeaders {
     port: number,
     version: 'h2' | null,
     certified: ClientFacts | null,
-    sender: Sender,
+    sender: AnnouncedConnection,
   ) {
     this.client = certified;
     this.source = client;

@@ -36,6 +36,10 @@ export interface RelayUser {
   replacedFields(): number;
   /** The values of a field of the request, comma-joined. `name`: in lower case. */
   requestValues(name: string): string;
+  /** Whether the head of the final response is changed further before it goes on, ... */
+  editsHead(): boolean;
+  /** ... and the head then, from its first line to the empty one. */
+  editedHead(text: string): string;
   /** Something has been passed on, and more is to come. */
   onRelayed(): void;
   /** More has come than can be held, or less again. */
@@ -151,6 +155,7 @@ export class ResponseRelay implements CoderUser {
   glance(view: Buffer): boolean {
     if (this.started || this.#input.length > 0 || !this.#downstream.framed) return false;
     if (view.length > maxDirectBytes || this.#minorVersion === 0 || !this.#user.mayStay()) return false;
+    if (this.#user.editsHead()) return false;
     const end = headEnd(view, 0);
     if (end < 0 || end > this.#limits.maxHeadBytes) return false;
     const head = this.#head;
@@ -253,20 +258,20 @@ export class ResponseRelay implements CoderUser {
     }
     if (!downstream.framed) {
       this.closes = false;
-      this.#sendHead(head.render(added), content);
+      this.#sendHead(this.#user.editedHead(head.render(added)), content);
     } else {
       this.closes = !this.#user.mayStay() || decode || body.framing === 'until-close';
       let ownLines = added;
       if (this.closes) ownLines += 'Connection: close\r\n';
       else if (this.#minorVersion === 0) ownLines += 'Connection: keep-alive\r\n';
       // What needs no change leaves as it came: head and body in one write, without a copy.
-      if (ownLines === '' && head.passable && sameBytes(content, rest)) {
+      if (ownLines === '' && !this.#user.editsHead() && head.passable && sameBytes(content, rest)) {
         const start = at + head.compact(bytes, at);
         const message = start === 0 ? bytes : bytes.subarray(start);
         this.#record.sentBytes += message.length;
         downstream.sendBody(message, false);
       } else {
-        this.#sendHead(head.render(ownLines), content);
+        this.#sendHead(this.#user.editedHead(head.render(ownLines)), content);
       }
     }
     this.#passed(rest);
@@ -372,7 +377,7 @@ export class ResponseRelay implements CoderUser {
       if (this.closes) ownLines += 'Connection: close\r\n';
       else if (this.#minorVersion === 0) ownLines += 'Connection: keep-alive\r\n';
     }
-    this.#sendHead(head.render(ownLines), empty);
+    this.#sendHead(this.#user.editedHead(head.render(ownLines)), empty);
     if (last) this.#user.onRelayOver();
     else this.#user.onRelayed();
   }
@@ -435,7 +440,7 @@ export class ResponseRelay implements CoderUser {
       ownLines += 'Transfer-Encoding: chunked\r\n';
       if (this.closes) ownLines += 'Connection: close\r\n';
     }
-    this.#codedHead = head.render(ownLines);
+    this.#codedHead = this.#user.editedHead(head.render(ownLines));
     this.#codedTrailers = '';
   }
 

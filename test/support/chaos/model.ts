@@ -55,6 +55,8 @@ export type ExpectedPath = {
   readonly rewrite: null;
   readonly hsts: null;
   readonly checkIntervalMs: null;
+  readonly requestActions: null;
+  readonly responseActions: null;
   /** No Route of this world demands client certificates. */
   readonly clientAuth: null;
 };
@@ -445,6 +447,8 @@ type ExpectedOptions = Pick<
   | 'rewrite'
   | 'hsts'
   | 'checkIntervalMs'
+  | 'requestActions'
+  | 'responseActions'
 >;
 
 /** Annotations aside: how a Route is balanced (5.7), and by which cookie its clients come back (5.8). */
@@ -462,6 +466,8 @@ function optionsOf({ namespace, name, services, tls }: Route): ExpectedOptions {
     rewrite: null,
     hsts: null,
     checkIntervalMs: null,
+    requestActions: null,
+    responseActions: null,
   };
 }
 
