@@ -101,11 +101,12 @@ export class SelfRequest {
       });
       socket.on('close', () => {
         clearTimeout(timer);
+        const why = failure === '' ? '' : ` (${failure})`;
+        if (!isConnected) resolve({ ok: false, detail: `${where} cannot be reached${why}` });
+        else if (text !== '') resolve({ ok: false, detail: `${where} breaks off its answer${why}` });
         // A worker that has as many connections as it may have closes new ones at once. It serves; to take it out of the
         // load balancer would only send its share to others that are as full.
-        if (isConnected && text === '')
-          resolve({ ok: true, detail: `${where} takes connections and closes them: full` });
-        else resolve({ ok: false, detail: `${where} cannot be reached${failure === '' ? '' : ` (${failure})`}` });
+        else resolve({ ok: true, detail: `${where} takes connections and closes them: full` });
       });
     });
   }
