@@ -1,6 +1,7 @@
 // Whether the router answers on its own plain port: the readiness check that goes the way of the clients (Route semantics 6.1).
 
-import { BlockList, connect, isIP, isIPv4 } from 'node:net';
+import { connect } from 'node:net';
+import { AddressList } from '../table/address-list.ts';
 
 /** Where and how the router is asked. */
 export type SelfRequestSettings = {
@@ -33,7 +34,7 @@ export class SelfRequest {
   readonly #host: string;
   readonly #port: number;
   readonly #request: string;
-  readonly #trusted: BlockList | null;
+  readonly #announces: (address: string) => boolean;
   readonly #nowMs: () => number;
   #underWay: Promise<SelfAnswer> | null = null;
   #last: SelfAnswer | null = null;
@@ -48,7 +49,9 @@ export class SelfRequest {
     this.#host = url.hostname.replace(/^\[|\]$/g, '');
     this.#port = url.port === '' ? 80 : Number(url.port);
     this.#request = `GET ${url.pathname}${url.search} HTTP/1.1\r\nHost: ${url.host}\r\nUser-Agent: headgate\r\nConnection: close\r\n\r\n`;
-    this.#trusted = proxyProtocol ? networksOf(proxyProtocolTrusted) : null;
+    const trusted = proxyProtocolTrusted.length === 0 ? null : new AddressList(proxyProtocolTrusted);
+    // A connection from elsewhere than the balancers must not begin with a header.
+    this.#announces = (address) => proxyProtocol && (trusted === null || trusted.has(address));
     this.#nowMs = nowMs;
   }
 
@@ -83,7 +86,7 @@ export class SelfRequest {
       let failure = '';
       socket.on('connect', () => {
         isConnected = true;
-        const header = this.#announces(socket.localAddress ?? '') ? 'PROXY UNKNOWN\r\n' : '';
+        const header = this.#announces((socket.localAddress ?? '').replace(/^::ffff:/, '')) ? 'PROXY UNKNOWN\r\n' : '';
         socket.write(header + this.#request);
       });
       socket.on('data', (chunk: Buffer) => {
@@ -110,21 +113,4 @@ export class SelfRequest {
       });
     });
   }
-
-  /** Whether a connection from an address must begin with a PROXY header: one from elsewhere must not. */
-  #announces(address: string): boolean {
-    if (this.#trusted === null) return false;
-    const plain = address.startsWith('::ffff:') ? address.slice('::ffff:'.length) : address;
-    if (isIP(plain) === 0) return false;
-    return this.#trusted.rules.length === 0 || this.#trusted.check(plain, isIPv4(plain) ? 'ipv4' : 'ipv6');
-  }
-}
-
-function networksOf(networks: readonly string[]): BlockList {
-  const list = new BlockList();
-  for (const network of networks) {
-    const [address = '', bits] = network.split('/');
-    list.addSubnet(address, Number(bits), isIPv4(address) ? 'ipv4' : 'ipv6');
-  }
-  return list;
 }
