@@ -1,6 +1,7 @@
 // The controller role: wires source, reconciler, publisher and admin port together, and lives until it is told to end.
 
-import { AdminServer, type RouteReport } from './admin/server.ts';
+import type { RouteReport } from './admin/server.ts';
+import { AdminPort } from './admin-port.ts';
 import type { Config } from './config/schema.ts';
 import { Controller } from './controller/controller.ts';
 import { type ControllerStart, notify, onOrders, type ProcessState, startHeartbeat } from './replication/control.ts';
@@ -63,26 +64,31 @@ function start(
   try {
     const onStuck = (worker: number): void => notify({ kind: 'stuck', worker });
     const controller = new Controller(order.config, order.epoch, order.fallbackCertificate, log, metrics, onStuck);
-    const admin = new AdminServer({
-      publicHttpsPort: order.config.publicHttpsPort,
-      table: () => controller.table,
-      routes: () => reports(controller),
-      warningsOf: (route) => {
-        const manifest = controller.routes.get(route);
-        return manifest === undefined ? [] : controller.warningsOf(manifest);
+    const admin = new AdminPort(
+      order,
+      {
+        publicHttpsPort: order.config.publicHttpsPort,
+        table: () => controller.table,
+        routes: () => reports(controller),
+        warningsOf: (route) => {
+          const manifest = controller.routes.get(route);
+          return manifest === undefined ? [] : controller.warningsOf(manifest);
+        },
+        processes,
+        synced: () => controller.synced,
+        acknowledged: () => controller.acknowledged,
+        servingWorkers: () => controller.servingWorkers,
+        views: () => controller.views(),
+        metrics: () => {
+          controller.observeViews();
+          return collect(collecting, metrics);
+        },
       },
-      processes,
-      synced: () => controller.synced,
-      acknowledged: () => controller.acknowledged,
-      servingWorkers: () => controller.servingWorkers,
-      views: () => controller.views(),
-      metrics: () => {
-        controller.observeViews();
-        return collect(collecting, metrics);
-      },
-    });
+      () => controller.accessReviews,
+      log,
+    );
     admin
-      .listen(order.adminFd)
+      .start()
       .then(() => controller.start(order.channelPath))
       .then(() => notify({ kind: 'serving' }), fail);
     return controller;

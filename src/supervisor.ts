@@ -232,8 +232,8 @@ export class Supervisor {
     const running = fork(join(import.meta.dirname, 'main.ts'), [isController ? 'controller' : 'worker'], {
       // Nothing of the parent's own flags: a debugger's port cannot be shared.
       execArgv: [...childFlags],
-      // The key that this may hold reaches the controller over the channel; nobody else needs it, and environments are read.
-      env: { ...process.env, DEFAULT_CERTIFICATE: undefined },
+      // What these may hold reaches the controller over the channel; nobody else needs it, and environments are read.
+      env: { ...process.env, DEFAULT_CERTIFICATE: undefined, STATS_PASSWORD: undefined },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...fds],
     });
     child.process = running;
@@ -260,6 +260,7 @@ export class Supervisor {
       epoch: this.#epoch,
       channelPath: this.#channelPath,
       adminFd: firstInheritedFd,
+      httpPort: this.#sockets.ports.httpPort,
       fallbackCertificate: this.#fallback,
     };
   }

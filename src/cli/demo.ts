@@ -7,11 +7,10 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
-import { tlsProblems } from '../proxy/tls-settings.ts';
 import type { BoundPorts } from '../supervisor.ts';
 import { DemoBackends, type DemoPod } from './demo-backends.ts';
 import { type MadeCertificate, makeCertificate } from './make-certificate.ts';
-import { runRouter } from './serve.ts';
+import { runRouter, settingChecks } from './serve.ts';
 
 const usage = `usage: headgate demo [--http-port PORT] [--https-port PORT] [--admin-port PORT] [--log-level LEVEL]
 
@@ -51,7 +50,7 @@ export async function demo(args: readonly string[]): Promise<number> {
   const fixed = ['--source', 'files', '--manifests', served, '--bind', bindAddress, '--run-dir', folder];
   const allowed = ['--allow-loopback-endpoints', '--allow-wildcard-routes'];
   // The environment is set for some other router, if it is: the demo is the same everywhere.
-  const loaded = loadConfig([...defaults, ...args, ...fixed, ...allowed], {}, [tlsProblems]);
+  const loaded = loadConfig([...defaults, ...args, ...fixed, ...allowed], {}, settingChecks);
   if (loaded.kind === 'problems') {
     for (const problem of loaded.problems) process.stderr.write(`headgate demo: ${problem}\n`);
     process.stderr.write(usage);

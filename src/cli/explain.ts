@@ -29,7 +29,8 @@ export async function explainCommand(args: readonly string[]): Promise<number> {
     process.stderr.write(usage);
     return 2;
   }
-  const port = values['admin-port'] ?? process.env['STATS_PORT'] ?? '1936';
+  const listening = /:(\d+)$/.exec(process.env['ROUTER_LISTEN_ADDR'] ?? '')?.[1];
+  const port = values['admin-port'] ?? listening ?? (process.env['STATS_PORT'] || '1936');
   const query = new URLSearchParams({ url: target });
   for (const header of values.header ?? []) query.append('header', header);
   if (values.from !== undefined) query.set('from', values.from);

@@ -1,7 +1,9 @@
 // `headgate serve`: the router.
 
+import { credentialProblems } from '../admin/credentials.ts';
+import { adminTlsProblems } from '../admin/tls-settings.ts';
 import { helpText } from '../config/describe.ts';
-import { loadConfig } from '../config/load.ts';
+import { loadConfig, type SettingCheck } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { tlsProblems } from '../proxy/tls-settings.ts';
 import { BindError, type BoundPorts, BoundSockets, Supervisor } from '../supervisor.ts';
@@ -11,13 +13,16 @@ import { makeDefaultCertificate } from './make-certificate.ts';
 /** Under npm a Ctrl-C arrives twice: from the terminal, and passed on by npm. That is one wish, not two. */
 const sameSignalMs = 250;
 
+/** What only OpenSSL and the files themselves can tell of the settings. */
+export const settingChecks: readonly SettingCheck[] = [tlsProblems, adminTlsProblems, credentialProblems];
+
 /** Runs the router until a signal ends it. Answers the exit code; 2 for a wrong configuration, 1 for a start that failed. */
 export async function serve(args: readonly string[]): Promise<number> {
   if (args.includes('--help') || args.includes('-h')) {
     process.stdout.write(helpText());
     return 0;
   }
-  const loaded = loadConfig(args, process.env, [tlsProblems]);
+  const loaded = loadConfig(args, process.env, settingChecks);
   if (loaded.kind === 'problems') {
     for (const problem of loaded.problems) process.stderr.write(`headgate serve: ${problem}\n`);
     process.stderr.write('See `headgate serve --help` for all settings.\n');

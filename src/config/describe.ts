@@ -45,7 +45,7 @@ const intro = `# Configuration
 
 <!-- Written by \`npm run docs\` from src/config/schema.ts. Change it there. -->
 
-Every setting has an environment name, and all but one have a flag. A flag goes before the environment, and the environment
+Every setting has an environment name, and all but secrets have a flag. A flag goes before the environment, and the environment
 before the default. An empty environment value counts as not set; a flag given twice counts as given last.
 
 Names that the OpenShift router has are its own, so that a deployment written for it works here. \`HEADGATE_*\` are
@@ -103,6 +103,7 @@ const placeholders: Readonly<Record<ValueKind['kind'], string>> = {
   'service-account': '<namespace/name>',
   url: '<url>',
   address: '<address>',
+  'listen-address': '<address:port>',
   networks: '<networks>',
   'header-actions': '<actions>',
   'header-name': '<name>',

@@ -47,7 +47,8 @@ export function loadConfig(
   // `readValue` and the table agree on the type of each value; TypeScript cannot follow that over a loop.
   const values = found as Partial<SettingValues>;
   const index = shardIndex(values, env);
-  problems.push(...contradictions(values, names), ...shardProblems(values, names, index));
+  problems.push(...contradictions(values, names), ...adminProblems(values, names));
+  problems.push(...shardProblems(values, names, index));
   problems.push(...clusterProblems(values, names, env), ...pathProblems(values, names));
   for (const { key, because } of checks.flatMap((check) => check(values))) problems.push(`${names[key]}: ${because}`);
   return problems.length > 0 ? { kind: 'problems', problems } : { kind: 'config', config: configOf(values, index) };
@@ -69,13 +70,26 @@ function isListed({ value }: Setting): boolean {
 function configOf(values: Partial<SettingValues>, index: number): Config {
   // Whatever has no value has a problem, and with a problem there is no Config.
   const whole = values as SettingValues;
+  const { address, port } = adminAddress(whole);
   return Object.freeze({
     ...whole,
     shardIndex: index,
     routerName: whole.shardCount > 1 ? `${whole.name}-${index}` : whole.name,
-    adminBind: whole.adminBind === '' ? whole.bindAddress : whole.adminBind,
+    adminBind: address ?? whole.bindAddress,
+    adminPort: port ?? whole.adminPort,
     maxHeadBytes: whole.bufferBytes - whole.maxRewriteBytes,
   });
+}
+
+/** Where the admin port is: the listen address goes before the settings of its two parts (Route semantics 4.3). */
+function adminAddress({ adminListen = '', adminBind, adminPort, bindAddress }: Partial<SettingValues>): {
+  readonly address: string | undefined;
+  readonly port: number | undefined;
+} {
+  const colon = adminListen.lastIndexOf(':');
+  const named = adminListen.slice(0, Math.max(colon, 0)).replace(/^\[|\]$/g, '');
+  const address = named !== '' ? named : adminBind === '' ? bindAddress : adminBind;
+  return { address, port: colon < 0 ? adminPort : Number(adminListen.slice(colon + 1)) };
 }
 
 /** The texts of the flags that were given, undefined where the value is missing. Adds what is no flag to the problems. */
@@ -132,18 +146,18 @@ function isInherited(environment: string): boolean {
 /** Settings that are each right but not together. A setting without a value has its problem already and is passed over. */
 function contradictions(values: Partial<SettingValues>, names: Readonly<Record<SettingKey, string>>): string[] {
   const problems: string[] = [];
-  const { httpPort, httpsPort, adminPort, bufferBytes, maxRewriteBytes } = values;
+  const { httpPort, httpsPort, bufferBytes, maxRewriteBytes } = values;
   if (values.source === 'files' && values.manifests === '') {
     problems.push(`${names.manifests}: is required with ${names.source} files`);
   }
   if (httpPort !== undefined && httpPort !== 0 && httpPort === httpsPort) {
     problems.push(`${names.httpsPort}: ${httpsPort} is the port of ${names.httpPort} too`);
   }
-  const adminBind = values.adminBind === '' ? values.bindAddress : values.adminBind;
-  if (adminPort !== undefined && adminPort !== 0 && overlap(adminBind, values.bindAddress)) {
-    if (adminPort === httpPort) problems.push(`${names.adminPort}: ${adminPort} is the port of ${names.httpPort} too`);
-    if (adminPort === httpsPort)
-      problems.push(`${names.adminPort}: ${adminPort} is the port of ${names.httpsPort} too`);
+  const admin = adminAddress(values);
+  const adminName = values.adminListen === '' ? names.adminPort : names.adminListen;
+  if (admin.port !== undefined && admin.port !== 0 && overlap(admin.address, values.bindAddress)) {
+    if (admin.port === httpPort) problems.push(`${adminName}: ${admin.port} is the port of ${names.httpPort} too`);
+    if (admin.port === httpsPort) problems.push(`${adminName}: ${admin.port} is the port of ${names.httpsPort} too`);
   }
   if (bufferBytes !== undefined && maxRewriteBytes !== undefined && bufferBytes - maxRewriteBytes < minHeadBytes) {
     problems.push(
@@ -153,6 +167,24 @@ function contradictions(values: Partial<SettingValues>, names: Readonly<Record<S
   if (values.clientCertificates !== undefined && values.clientCertificates !== 'none' && values.clientCaPath === '') {
     problems.push(`${names.clientCaPath}: is required with ${names.clientCertificates} ${values.clientCertificates}`);
   }
+  return problems;
+}
+
+/** Settings of the admin port that need one another. */
+function adminProblems(values: Partial<SettingValues>, names: Readonly<Record<SettingKey, string>>): string[] {
+  const problems: string[] = [];
+  const { metricsTlsCertFile, metricsTlsKeyFile, readyUrl } = values;
+  const isGiven = (text: string | undefined): boolean => text !== undefined && text !== '';
+  const both = (one: SettingKey, hasOne: boolean, other: SettingKey, hasOther: boolean): void => {
+    if (hasOne && !hasOther) problems.push(`${names[other]}: is required with ${names[one]}`);
+    if (hasOther && !hasOne) problems.push(`${names[one]}: is required with ${names[other]}`);
+  };
+  both('metricsTlsCertFile', isGiven(metricsTlsCertFile), 'metricsTlsKeyFile', isGiven(metricsTlsKeyFile));
+  const userSetting = isGiven(values.statsUsernameFile) ? 'statsUsernameFile' : 'statsUsername';
+  const passwordSetting = isGiven(values.statsPasswordFile) ? 'statsPasswordFile' : 'statsPassword';
+  both(userSetting, isGiven(values[userSetting]), passwordSetting, isGiven(values[passwordSetting]));
+  // What is asked is the plain port, and a PROXY header may go before the request.
+  if (isGiven(readyUrl) && !readyUrl?.startsWith('http:')) problems.push(`${names.readyUrl}: must begin with http:`);
   return problems;
 }
 

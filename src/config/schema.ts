@@ -26,6 +26,7 @@ export const groups = {
   source: 'Source of objects',
   shard: 'Which Routes are served, and under which name',
   listening: 'Listening',
+  admin: 'The admin port',
   certificates: 'Certificates',
   routes: 'Routes and admission',
   requests: 'Requests',
@@ -273,6 +274,134 @@ export const settings = {
     about: `Addresses and networks of the load balancers whose PROXY headers are believed. A connection from anywhere else is
       served under its own address, and may not begin with a header.`,
     reason: `As the OpenShift router. Name your load balancers wherever anybody else can reach the ports.`,
+  },
+
+  adminListen: {
+    group: 'admin',
+    flag: '--listen-addr',
+    environment: 'ROUTER_LISTEN_ADDR',
+    value: { kind: 'listen-address' },
+    default: '',
+    defaultWords: 'of the two above',
+    about: `IP address and port of the admin port in one, such as \`127.0.0.1:1936\` or \`[::1]:1936\`. It goes before
+      \`STATS_PORT\` and \`HEADGATE_ADMIN_BIND\`; without an address (\`:1936\`) only before the port.`,
+    reason: `As the OpenShift router.`,
+  },
+  metricsType: {
+    group: 'admin',
+    flag: '--metrics-type',
+    environment: 'ROUTER_METRICS_TYPE',
+    value: { kind: 'choice', options: ['haproxy'] },
+    default: 'haproxy',
+    about: `Accepted so that a deployment for the OpenShift router works here. The admin port is always there.`,
+    reason: `There is nothing to choose.`,
+  },
+  metricsAuth: {
+    group: 'admin',
+    flag: '--metrics-auth',
+    environment: 'HEADGATE_METRICS_AUTH',
+    value: { kind: 'choice', options: ['openshift', 'none'] },
+    default: 'openshift',
+    about: `Who may read \`/metrics\` and \`/debug\`. With \`openshift\` the API server decides, by TokenReview and
+      SubjectAccessReview on \`routers/metrics\` and \`routers/debug\` of the group \`route.openshift.io\`. With \`none\` it is
+      not asked: metrics are for everybody and \`/debug\` for this machine alone, unless a user name and a password are set. With
+      \`--source files\` there is nobody to ask, and it is always \`none\`.`,
+    reason: `As the OpenShift router; metrics tell the names of all Routes.`,
+  },
+  statsUsername: {
+    group: 'admin',
+    flag: '--stats-user',
+    environment: 'STATS_USERNAME',
+    value: { kind: 'text' },
+    default: '',
+    about: `User name that opens \`/metrics\` and \`/debug\` by basic authentication, together with a password.`,
+    reason: `As the OpenShift router.`,
+  },
+  statsUsernameFile: {
+    group: 'admin',
+    flag: '--stats-user-file',
+    environment: 'STATS_USERNAME_FILE',
+    value: { kind: 'file' },
+    default: '',
+    about: `File with the user name, followed as it changes. It goes before \`STATS_USERNAME\`.`,
+    reason: `As the OpenShift router.`,
+  },
+  statsPassword: {
+    group: 'admin',
+    environment: 'STATS_PASSWORD',
+    value: { kind: 'text' },
+    default: '',
+    about: `Password of that user. Environment only, as command lines can be read by every process on the machine.`,
+    reason: `A known password is none.`,
+  },
+  statsPasswordFile: {
+    group: 'admin',
+    flag: '--stats-password-file',
+    environment: 'STATS_PASSWORD_FILE',
+    value: { kind: 'file' },
+    default: '',
+    about: `File with the password, followed as it changes. It goes before \`STATS_PASSWORD\`.`,
+    reason: `As the OpenShift router.`,
+  },
+  metricsTlsCertFile: {
+    group: 'admin',
+    flag: '--metrics-tls-cert-file',
+    environment: 'ROUTER_METRICS_TLS_CERT_FILE',
+    value: { kind: 'file' },
+    default: '',
+    about: `Certificate (PEM, with its chain) for TLS on the admin port, which then speaks both HTTP and TLS. It is followed as
+      it changes. Without one, TLS connections are closed.`,
+    reason: `As the OpenShift router; probes come without TLS.`,
+  },
+  metricsTlsKeyFile: {
+    group: 'admin',
+    flag: '--metrics-tls-key-file',
+    environment: 'ROUTER_METRICS_TLS_KEY_FILE',
+    value: { kind: 'file' },
+    default: '',
+    about: `Private key (PEM) of that certificate. It is followed as it changes.`,
+    reason: `As the OpenShift router.`,
+  },
+  metricsTlsMinVersion: {
+    group: 'admin',
+    flag: '--metrics-tls-min-version',
+    environment: 'ROUTER_METRICS_TLS_MIN_VERSION',
+    value: { kind: 'choice', options: ['VersionTLS10', 'VersionTLS11', 'VersionTLS12', 'VersionTLS13'] },
+    default: 'VersionTLS12',
+    about: `Lowest version of TLS on the admin port.`,
+    reason: `As the OpenShift router.`,
+  },
+  metricsTlsCiphers: {
+    group: 'admin',
+    flag: '--metrics-tls-ciphers',
+    environment: 'ROUTER_METRICS_TLS_CIPHERS',
+    value: { kind: 'text' },
+    default: '',
+    defaultWords: 'with forward secrecy',
+    about: `Ciphers of TLS on the admin port by their IANA names (\`TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256\`), with colons
+      between them. Those of TLS 1.3 are always on. Known ciphers that OpenSSL no longer has are passed over.`,
+    reason: `ECDHE with AES-GCM or ChaCha20: what every scraper speaks.`,
+  },
+  metricsTlsCurves: {
+    group: 'admin',
+    flag: '--metrics-tls-curves',
+    environment: 'ROUTER_METRICS_TLS_CURVES',
+    value: { kind: 'text' },
+    default: '',
+    defaultWords: "OpenSSL's",
+    about: `Groups for the key exchange on the admin port, with commas or colons between them.`,
+    reason: `OpenSSL's own begin with post-quantum key exchange.`,
+  },
+  readyUrl: {
+    group: 'admin',
+    flag: '--metrics-ready-http-url',
+    environment: 'ROUTER_METRICS_READY_HTTP_URL',
+    value: { kind: 'url' },
+    default: '',
+    defaultWords: 'its own HTTP port',
+    about: `URL (http) that readiness asks, and that must answer 200 within two seconds. Unset, it is the health path on the
+      address and port on which plain HTTP is accepted.`,
+    reason: `Ready is what serves.`,
   },
 
   defaultCertificatePem: {
@@ -970,7 +1099,7 @@ export type SettingValues = { readonly [Key in SettingKey]: ValueOf<(typeof sett
 /**
  * What the process was told at its start: frozen, and plain JSON data, so that child processes can be sent it. Names carry
  * the units. Texts that were not given are empty; `maxConnections` 0 means that the limit of open files alone decides.
- * It may hold a private key (`defaultCertificatePem`): never log it whole, never put it on a command line.
+ * It may hold a private key (`defaultCertificatePem`) and a password (`statsPassword`): never log it whole, never put it on a command line.
  */
 export type Config = Omit<SettingValues, 'shardIndex'> & {
   /** Which of the automatic shards this is: 0 to `shardCount` - 1. */

@@ -40,6 +40,7 @@ export type ValueKind =
   | { readonly kind: 'service-account' }
   | { readonly kind: 'url' }
   | { readonly kind: 'address' }
+  | { readonly kind: 'listen-address' }
   | { readonly kind: 'networks' }
   | { readonly kind: 'header-name' }
   | { readonly kind: 'id-format' }
@@ -171,6 +172,8 @@ export function readValue(kind: ValueKind, text: string, manner: Manner): Readin
       );
     case 'address':
       return valueOr(address(text), text, 'an IP address');
+    case 'listen-address':
+      return valueOr(text === '' ? text : listenAddress(text), text, 'an IP address and a port (address:port)');
     case 'networks': {
       const networks = listed(text).map((item) => ({ item, network: network(item) }));
       const wrong = networks.find((one) => one.network === undefined);
@@ -261,6 +264,19 @@ function address(text: string): string | undefined {
   // The URL parser knows IPv6 literals and shortens them; node:net is not for this room.
   const url = /^[\da-f:.]*:[\da-f:.]*$/i.test(text) ? URL.parse(`http://[${text}]/`) : null;
   return url?.hostname.slice(1, -1);
+}
+
+/** `address:port` in canonical form, an IPv6 address in brackets, no address where none was named. */
+function listenAddress(text: string): string | undefined {
+  const colon = text.lastIndexOf(':');
+  const host = text.slice(0, Math.max(colon, 0));
+  const port = integer(text.slice(colon + 1), 0, 65_535);
+  if (colon < 0 || port === undefined) return undefined;
+  if (host === '') return `:${port}`;
+  const named = address(/^\[(.*)\]$/.exec(host)?.[1] ?? host);
+  // Without brackets nobody can tell where an IPv6 address ends.
+  if (named === undefined || host.startsWith('[') !== named.includes(':')) return undefined;
+  return named.includes(':') ? `[${named}]:${port}` : `${named}:${port}`;
 }
 
 /** The canonical text of a network, its length always said; a single address is one of the greatest length. */

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import type { Config } from '../config/schema.ts';
 import type { KeptCertificate } from '../replication/control.ts';
 import { Publisher } from '../replication/publisher.ts';
+import type { AccessReviews } from '../source/kube/access-reviews.ts';
 import type { ViewAge } from '../source/kube/cluster.ts';
 import type { RouteApi } from '../source/kube/route-api.ts';
 import type { ManifestEvent, RouteManifest } from '../source/manifests.ts';
@@ -153,6 +154,11 @@ export class Controller {
 
   get verdicts(): ReadonlyMap<RouteKey, KnownVerdict> {
     return this.#reconciler.verdicts;
+  }
+
+  /** Where is asked who may do what to this router; null where objects come from a folder, and until the way is known. */
+  get accessReviews(): AccessReviews | null {
+    return this.#feed.accessReviews;
   }
 
   /** Whether the table has no unpublished change and every worker on the channel serves it. */

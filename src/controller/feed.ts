@@ -3,6 +3,7 @@
 
 import type { Config } from '../config/schema.ts';
 import { Folder } from '../source/files/folder.ts';
+import type { AccessReviews } from '../source/kube/access-reviews.ts';
 import type { Cluster, ViewAge } from '../source/kube/cluster.ts';
 import type { RouteApi } from '../source/kube/route-api.ts';
 import type { ManifestEvent } from '../source/manifests.ts';
@@ -27,6 +28,7 @@ export class Feed {
   #source: Source | null = null;
   #cluster: Cluster | null = null;
   #routeApi: RouteApi | null = null;
+  #accessReviews: AccessReviews | null = null;
   #onGateOpen: (() => void) | null = null;
 
   /** `onEvents`: objects of the shard that came, changed or went. */
@@ -67,6 +69,11 @@ export class Feed {
     return this.#routeApi;
   }
 
+  /** Where is asked who may do what to this router; null for a folder, and until the way to the API server is known. */
+  get accessReviews(): AccessReviews | null {
+    return this.#accessReviews;
+  }
+
   #openFolder(): Folder {
     return new Folder({
       directory: this.#config.manifests,
@@ -80,6 +87,7 @@ export class Feed {
   }
 
   async #openCluster(): Promise<Cluster> {
+    const { AccessReviews } = await import('../source/kube/access-reviews.ts');
     const { ApiClient } = await import('../source/kube/api-client.ts');
     const { Cluster } = await import('../source/kube/cluster.ts');
     const { RouteApi } = await import('../source/kube/route-api.ts');
@@ -98,6 +106,7 @@ export class Feed {
     });
     this.#cluster = cluster;
     this.#routeApi = new RouteApi(client, this.#config.routerName);
+    this.#accessReviews = new AccessReviews(client, this.#config.routerName);
     return cluster;
   }
 

@@ -25,6 +25,8 @@ export type ControllerStart<Config> = {
   readonly epoch: number;
   readonly channelPath: string;
   readonly adminFd: number;
+  /** The port on which the workers accept plain HTTP. */
+  readonly httpPort: number;
   readonly fallbackCertificate: KeptCertificate;
 };
 

@@ -170,7 +170,7 @@ describe.skipIf(noHelm).each(variants)('%s', async (variant) => {
 
   test('gives its account these rights and no others', () => {
     const roles = all.filter(({ kind }) => kind.endsWith('Role')) as Role[];
-    for (const { kind, rules } of roles) {
+    for (const { kind, rules } of roles.filter((role) => !isForReaders(role.metadata.name))) {
       expect(JSON.stringify(rules)).not.toMatch(/\*|secret/i);
       const rights = rules.flatMap(({ apiGroups, resources, verbs }) =>
         apiGroups.flatMap((group) => resources.map((resource) => `${resource}.${group}: ${verbs.join(' ')}`)),
@@ -184,6 +184,7 @@ describe.skipIf(noHelm).each(variants)('%s', async (variant) => {
         ...(kind === 'ClusterRole' ? ['namespaces.: get list watch'] : []),
         ...(variant === 'openshift' ? ['projects.project.openshift.io: list'] : []),
         ...(kind === 'ClusterRole' ? ['subjectaccessreviews.authorization.k8s.io: create'] : []),
+        ...(kind === 'ClusterRole' ? ['tokenreviews.authentication.k8s.io: create'] : []),
       ]);
     }
     const accounts = all.filter(({ kind }) => kind === 'ServiceAccount').map(({ metadata }) => metadata);
@@ -193,6 +194,7 @@ describe.skipIf(noHelm).each(variants)('%s', async (variant) => {
           `${roleRef.kind} ${roleRef.name}`,
         );
       }
+      if (isForReaders(roleRef.name)) continue;
       expect(subjects).toEqual(accounts.map(({ name, namespace }) => ({ kind: 'ServiceAccount', name, namespace })));
     }
     for (const workload of workloads) {
@@ -251,6 +253,59 @@ describe.skipIf(noHelm)('stopping', () => {
     if (workload === undefined) throw new Error('no workload');
     expect(configOf(workload).shutdownDelayMs).toBe(30_000);
     expect(spareSeconds(workload)).toBe(15);
+  });
+});
+
+describe.skipIf(noHelm)('metrics', () => {
+  const prometheus = '--set=metrics.readers[0].namespace=monitoring,metrics.readers[0].name=prometheus';
+
+  /** What the router is told, and who is bound to the role for readers; null where there is no such role. */
+  async function auth(...args: string[]): Promise<readonly [told: string | undefined, readers: unknown]> {
+    const all = await objects(...args);
+    const [workload] = workloadsOf(all);
+    const told = workload === undefined ? [] : variablesOf(workload);
+    const role = all.find(({ kind, metadata }) => kind === 'ClusterRole' && isForReaders(metadata.name)) as
+      | Role
+      | undefined;
+    if (role !== undefined) {
+      expect(role.rules).toEqual([
+        { apiGroups: ['route.openshift.io'], resources: ['routers/metrics'], verbs: ['get'] },
+      ]);
+    }
+    const binding = (all as Binding[]).find(
+      ({ kind, metadata }) => kind === 'ClusterRoleBinding' && isForReaders(metadata.name),
+    );
+    if (binding !== undefined)
+      expect(binding.roleRef).toMatchObject({ kind: 'ClusterRole', name: role?.metadata.name });
+    const readers = binding?.subjects.map(({ namespace, name }) => `${namespace}/${name}`) ?? [];
+    return [told.find(({ name }) => name === 'HEADGATE_METRICS_AUTH')?.value, role === undefined ? null : readers];
+  }
+
+  test('are read by whom the values name, on OpenShift by its own Prometheus', async () => {
+    expect(await auth()).toEqual(['openshift', []]);
+    expect(await auth(prometheus)).toEqual(['openshift', ['monitoring/prometheus']]);
+    expect(await auth('--set=openshift.enabled=true')).toEqual(['openshift', ['openshift-monitoring/prometheus-k8s']]);
+    expect(await auth('--set=openshift.enabled=true', prometheus)).toEqual(['openshift', ['monitoring/prometheus']]);
+    expect(await auth('--set=metrics.auth=none', prometheus)).toEqual(['none', null]);
+    expect(await auth('--set=rbac.scope=namespace')).toEqual(['none', null]);
+  });
+
+  test('are scraped with a token where one is asked for, and with TLS where there is a certificate', async () => {
+    const endpoint = async (...args: string[]): Promise<unknown> => {
+      const monitor = (await objects('--set=metrics.serviceMonitor.enabled=true', ...args)).find(
+        ({ kind }) => kind === 'ServiceMonitor',
+      ) as unknown as { spec: { endpoints: readonly unknown[] } };
+      return monitor.spec.endpoints[0];
+    };
+    const bare = { port: 'admin', path: '/metrics', honorLabels: true };
+    const bearerTokenFile = '/var/run/secrets/kubernetes.io/serviceaccount/token';
+    expect(await endpoint()).toEqual({ ...bare, bearerTokenFile });
+    expect(await endpoint('--set=metrics.auth=none')).toEqual(bare);
+    const credentials = { name: 'a', key: 'b' };
+    expect(
+      await endpoint(`--set-json=metrics.serviceMonitor.authorization=${JSON.stringify({ credentials })}`),
+    ).toEqual({ ...bare, authorization: { credentials } });
+    expect(await endpoint('--set=metrics.tls.existingSecret=c')).toEqual({ ...bare, scheme: 'https', bearerTokenFile });
   });
 });
 
@@ -360,6 +415,11 @@ function matching(workloads: readonly Workload[], labels: Labels): readonly Work
   return workloads.filter(({ spec }) =>
     Object.entries(labels).every(([key, value]) => spec.template.metadata.labels[key] === value),
   );
+}
+
+/** A role for whoever scrapes, not for the router. */
+function isForReaders(role: string): boolean {
+  return role.endsWith('-metrics');
 }
 
 /** Not of the values of a variant. */

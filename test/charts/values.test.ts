@@ -136,6 +136,16 @@ describe.skipIf(noHelm)('is refused as it does not go together:', () => {
       'needs metrics.enabled',
     ],
     [
+      'a PodMonitor without a token',
+      ['--set=metrics.podMonitor.enabled=true'],
+      'needs a token in metrics.serviceMonitor.authorization',
+    ],
+    [
+      'questions that no Role allows',
+      ['--set=metrics.auth=openshift,rbac.scope=namespace'],
+      'metrics.auth: openshift needs rights beyond namespaces',
+    ],
+    [
       'two ways to select namespaces',
       ['--set=shard.namespace=a,shard.namespaceLabels=b'],
       'namespace and namespaceLabels: only one',

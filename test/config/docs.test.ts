@@ -39,6 +39,9 @@ test('flags and environment names are given once', () => {
   expect(new Set(names).size).toBe(names.length);
 });
 
-test('only the certificate with its key is kept off command lines', () => {
-  expect(settingList.filter(({ flag }) => flag === undefined).map(({ key }) => key)).toEqual(['defaultCertificatePem']);
+test('only secrets are kept off command lines', () => {
+  expect(settingList.filter(({ flag }) => flag === undefined).map(({ key }) => key)).toEqual([
+    'statsPassword',
+    'defaultCertificatePem',
+  ]);
 });

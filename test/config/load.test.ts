@@ -62,6 +62,19 @@ test('the defaults', () => {
     adminPort: 1936,
     bindAddress: '0.0.0.0',
     adminBind: '0.0.0.0',
+    adminListen: '',
+    metricsType: 'haproxy',
+    metricsAuth: 'openshift',
+    statsUsername: '',
+    statsUsernameFile: '',
+    statsPassword: '',
+    statsPasswordFile: '',
+    metricsTlsCertFile: '',
+    metricsTlsKeyFile: '',
+    metricsTlsMinVersion: 'VersionTLS12',
+    metricsTlsCiphers: '',
+    metricsTlsCurves: '',
+    readyUrl: '',
     defaultCertificatePem: '',
     defaultCertificatePath: '',
     defaultCertificateDir: '',
@@ -218,7 +231,49 @@ test('derived values', () => {
   expect(configOf([], { ROUTER_MAX_SHUTDOWN_TIMEOUT: '60' }).shutdownTimeoutMs).toBe(60_000);
 });
 
+const adminAddresses: readonly (readonly [args: string[], env: Environment, address: string, port: number])[] = [
+  [[], { ROUTER_LISTEN_ADDR: '127.0.0.1:1937' }, '127.0.0.1', 1937],
+  [[], { ROUTER_LISTEN_ADDR: '[::1]:1937' }, '::1', 1937],
+  [[], { ROUTER_LISTEN_ADDR: ':1937' }, '0.0.0.0', 1937],
+  [['--admin-bind', '::'], { ROUTER_LISTEN_ADDR: ':1937' }, '::', 1937],
+  [['--bind', '::1'], { ROUTER_LISTEN_ADDR: '' }, '::1', 1936],
+  [[], { ROUTER_LISTEN_ADDR: '10.0.0.1:0', STATS_PORT: '1938', HEADGATE_ADMIN_BIND: '10.0.0.2' }, '10.0.0.1', 0],
+];
+
+test.each(adminAddresses)('the admin port with %o %o', (args, env, adminBind, adminPort) => {
+  expect(configOf(args, env)).toMatchObject({ adminBind, adminPort });
+});
+
 const problems: readonly (readonly [title: string, args: string[], env: Environment, problems: string[]])[] = [
+  ...['1936', 'localhost:1936', '::1:1936', '[127.0.0.1]:1936', '127.0.0.1:65536', '127.0.0.1:'].map(
+    (text): [string, string[], Environment, string[]] => [
+      'a listen address',
+      [],
+      { ROUTER_LISTEN_ADDR: text },
+      [`ROUTER_LISTEN_ADDR: "${text}" is not an IP address and a port (address:port)`],
+    ],
+  ),
+  [
+    'the listen address',
+    [],
+    { ROUTER_LISTEN_ADDR: '127.0.0.1:8443' },
+    ['ROUTER_LISTEN_ADDR: 8443 is the port of --https-port too'],
+  ],
+  ['the type of metrics', [], { ROUTER_METRICS_TYPE: 'x' }, ['ROUTER_METRICS_TYPE: "x" is not one of haproxy']],
+  ['a password without user', [], { STATS_PASSWORD: 'secret' }, ['--stats-user: is required with STATS_PASSWORD']],
+  ['a user without password', ['--stats-user=x'], {}, ['STATS_PASSWORD: is required with --stats-user']],
+  [
+    'a key without certificate',
+    [],
+    { ROUTER_METRICS_TLS_KEY_FILE: import.meta.filename },
+    ['--metrics-tls-cert-file: is required with ROUTER_METRICS_TLS_KEY_FILE'],
+  ],
+  [
+    'a self-request with TLS',
+    [],
+    { ROUTER_METRICS_READY_HTTP_URL: 'https://localhost/' },
+    ['ROUTER_METRICS_READY_HTTP_URL: must begin with http:'],
+  ],
   ['a flag', ['--http-port', 'abc'], {}, ['--http-port: "abc" is not a port (0 to 65535)']],
   [
     'an environment name',

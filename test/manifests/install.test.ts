@@ -97,6 +97,13 @@ describe('rights', () => {
       'routes/status.route.openshift.io: patch update',
       'services.: get list watch',
       'subjectaccessreviews.authorization.k8s.io: create',
+      'tokenreviews.authentication.k8s.io: create',
+    ]);
+  });
+
+  test('to read metrics are a role for whoever scrapes', () => {
+    expect(the<Role>('ClusterRole', 'headgate-metrics').rules).toEqual([
+      { apiGroups: ['route.openshift.io'], resources: ['routers/metrics'], verbs: ['get'] },
     ]);
   });
 

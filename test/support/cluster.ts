@@ -94,7 +94,8 @@ export class TestCluster implements AsyncDisposable, RouterSource {
   }
 
   get sourceArgs(): readonly string[] {
-    return ['--config', this.#routerKubeconfig, '--service-account', routerAccount];
+    // Tests read metrics all the time; who may is a test of its own.
+    return ['--config', this.#routerKubeconfig, '--service-account', routerAccount, '--metrics-auth', 'none'];
   }
 
   /** A new namespace, gone with the test. */

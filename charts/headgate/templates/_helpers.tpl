@@ -161,6 +161,22 @@ What is to be installed, as a JSON array with one item for each Deployment, Stat
 {{- if $all }}true{{ end -}}
 {{- end -}}
 
+{{/* Who may read metrics: `openshift` or `none`. The questions to the API server need a right that no Role gives. */}}
+{{- define "headgate.metricsAuth" -}}
+{{- .Values.metrics.auth | default (ternary "openshift" "none" (ne (include "headgate.clusterWide" .) "")) -}}
+{{- end -}}
+
+{{/* ServiceAccounts that may read metrics, as a JSON array. */}}
+{{- define "headgate.metricsReaders" -}}
+{{- if .Values.metrics.readers -}}
+{{- .Values.metrics.readers | toJson -}}
+{{- else if include "headgate.openshift" . -}}
+{{- list (dict "namespace" "openshift-monitoring" "name" "prometheus-k8s") | toJson -}}
+{{- else -}}
+[]
+{{- end -}}
+{{- end -}}
+
 {{/* Labels by which the pods of one shard are known: dict "root" $, "instance". */}}
 {{- define "headgate.shardLabels" -}}
 {{ include "headgate.selectorLabels" .root }}

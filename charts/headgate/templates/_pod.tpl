@@ -117,6 +117,14 @@
   value: {{ int $values.ports.https | quote }}
 - name: STATS_PORT
   value: {{ int $values.ports.admin | quote }}
+- name: HEADGATE_METRICS_AUTH
+  value: {{ include "headgate.metricsAuth" $root }}
+{{- if $root.Values.metrics.tls.existingSecret }}
+- name: ROUTER_METRICS_TLS_CERT_FILE
+  value: /etc/headgate/metrics-certificate/tls.crt
+- name: ROUTER_METRICS_TLS_KEY_FILE
+  value: /etc/headgate/metrics-certificate/tls.key
+{{- end }}
 {{- $public := ternary $values.hostPort.ports $values.service.ports $values.hostPort.enabled }}
 - name: HEADGATE_PUBLIC_HTTP_PORT
   value: {{ $values.publicPorts.http | default $public.http | default 80 | int | quote }}
@@ -327,6 +335,11 @@ spec:
           mountPath: /etc/headgate/default-certificate
           readOnly: true
         {{- end }}
+        {{- if $root.Values.metrics.tls.existingSecret }}
+        - name: metrics-certificate
+          mountPath: /etc/headgate/metrics-certificate
+          readOnly: true
+        {{- end }}
         {{- if $destinationCA }}
         - name: destination-ca
           mountPath: /etc/headgate/destination-ca
@@ -363,6 +376,11 @@ spec:
     {{- end }}
     {{- with $values.defaultCertificate.existingSecret }}
     - name: default-certificate
+      secret:
+        secretName: {{ . }}
+    {{- end }}
+    {{- with $root.Values.metrics.tls.existingSecret }}
+    - name: metrics-certificate
       secret:
         secretName: {{ . }}
     {{- end }}

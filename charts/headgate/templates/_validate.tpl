@@ -41,6 +41,14 @@ What values.schema.json cannot see: values that are each right but not together.
 {{- if and $values.metrics.serviceMonitor.enabled $values.metrics.podMonitor.enabled -}}
 {{- $problems = append $problems "metrics.serviceMonitor and metrics.podMonitor: only one of them may be used, as everything would be counted twice" -}}
 {{- end -}}
+{{- if eq (include "headgate.metricsAuth" .) "openshift" -}}
+{{- if and $values.metrics.podMonitor.enabled (not $values.metrics.serviceMonitor.authorization) -}}
+{{- $problems = append $problems "metrics.podMonitor: needs a token in metrics.serviceMonitor.authorization, or metrics.auth none" -}}
+{{- end -}}
+{{- if and $values.rbac.create (not (include "headgate.clusterWide" .)) -}}
+{{- $problems = append $problems "metrics.auth: openshift needs rights beyond namespaces, and every shard names one" -}}
+{{- end -}}
+{{- end -}}
 
 {{- $names := list -}}
 {{- $identities := list -}}

@@ -84,6 +84,8 @@ export class ExchangeRecord {
 
   /** The exchange is over; status 0 where none was sent. */
   end(status: number, end: 'forwarded' | AnswerReason | EndReason): void {
+    // The health path is asked all the time, by the router itself too: as with HAProxy's monitor-uri it is nobody's request.
+    if (end === 'health') return;
     this.count(status);
     this.writeLine(status, end);
   }

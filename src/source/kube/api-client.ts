@@ -61,8 +61,9 @@ export class ApiClient {
     return await this.#exchange('GET', path, query, null, signal);
   }
 
-  async post(path: string, body: unknown): Promise<unknown> {
-    return await this.#exchange('POST', path, {}, { type: 'application/json', body });
+  /** What is answered to a new object. Throws ApiError; the caller's signal ends it. */
+  async post(path: string, body: unknown, signal: AbortSignal | null = null): Promise<unknown> {
+    return await this.#exchange('POST', path, {}, { type: 'application/json', body }, signal);
   }
 
   /** Applies a merge patch (RFC 7386): lists are replaced whole. */

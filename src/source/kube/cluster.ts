@@ -6,6 +6,7 @@ import type { ApiClient } from './api-client.ts';
 import { Informer, type Resource } from './informer.ts';
 import { SecretReader } from './secret-reader.ts';
 import { fieldSelectorText, labelSelectorText } from './selector-text.ts';
+import { Turns } from './turns.ts';
 
 /** The part of the settings that says what is read. */
 export type ClusterScope = {
@@ -37,8 +38,7 @@ export class Cluster {
   readonly #listener: ClusterListener;
   readonly #informers: Map<string, Informer> = new Map();
   readonly #secrets: Map<string, SecretReader> = new Map();
-  readonly #waiting: (() => void)[] = [];
-  #secretRequests = 0;
+  readonly #secretTurns: Turns = new Turns(secretRequestsAtOnce);
   #onSynced: () => void = () => {};
 
   constructor(client: ApiClient, scope: ClusterScope, listener: ClusterListener) {
@@ -106,7 +106,7 @@ export class Cluster {
       name,
       serviceAccount: this.#scope.serviceAccount,
       inactivityMs: this.#scope.watchInactivityMs,
-      gate: (request) => this.#inTurn(request),
+      gate: (request) => this.#secretTurns.take(request),
       onEvent: (event) => this.#listener.onEvents([event]),
       onProblem: this.#listener.onProblem,
     });
@@ -149,22 +149,6 @@ export class Cluster {
       this.#informers.delete('Project');
       this.#addInformer('Namespace', namespaces, labelSelector).start();
     });
-  }
-
-  async #inTurn<T>(request: () => Promise<T>): Promise<T> {
-    if (this.#secretRequests >= secretRequestsAtOnce) {
-      // Whoever ends hands its turn over.
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    } else {
-      this.#secretRequests++;
-    }
-    try {
-      return await request();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#secretRequests--;
-      else next();
-    }
   }
 }
 

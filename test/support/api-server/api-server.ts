@@ -167,7 +167,7 @@ users:
   }
 
   /** Decides on what access reviews ask. Default: as requests would be decided on. */
-  sarAllows(allows: (user: string, access: Access) => boolean): void {
+  sarAllows(allows: (user: string, access: Access, groups: readonly string[]) => boolean): void {
     this.#settings.sarAllows = allows;
   }
 

@@ -46,7 +46,7 @@ export type Settings = {
   /** Null where the token is nobody's. */
   readonly userOf: (token: string) => string | null;
   allow: (request: Access & { readonly user: string }) => boolean;
-  sarAllows: (user: string, access: Access) => boolean;
+  sarAllows: (user: string, access: Access, groups: readonly string[]) => boolean;
 };
 
 const version = {

@@ -16,7 +16,8 @@ export type Access = {
 /** Who answers the questions. */
 export type Oracle = {
   readonly user: string;
-  readonly sarAllows: (user: string, access: Access) => boolean;
+  /** `groups`: as the question names them; empty where somebody asks for himself. */
+  readonly sarAllows: (user: string, access: Access, groups: readonly string[]) => boolean;
   /** Null where the token is nobody's. */
   readonly userOf: (token: string) => string | null;
 };
@@ -35,13 +36,14 @@ const reviews: Readonly<Record<string, Review>> = {
           'Invalid value: "": at least one of user or group must be specified',
         );
       }
-      return { allowed: allows('SubjectAccessReview', spec, (access) => sarAllows(user, access)) };
+      const groups = textsOf(spec, 'groups');
+      return { allowed: allows('SubjectAccessReview', spec, (access) => sarAllows(user, access, groups)) };
     },
   },
   'authorization.k8s.io/selfsubjectaccessreviews': {
     kind: 'SelfSubjectAccessReview',
     answer: (spec, { user, sarAllows }) => ({
-      allowed: allows('SelfSubjectAccessReview', spec, (access) => sarAllows(user, access)),
+      allowed: allows('SelfSubjectAccessReview', spec, (access) => sarAllows(user, access, [])),
     }),
   },
   'authentication.k8s.io/tokenreviews': {
@@ -119,4 +121,9 @@ function refuse(kind: string, field: string, detail: string): never {
 function textOf(object: JsonObject, name: string): string {
   const value = object[name];
   return typeof value === 'string' ? value : '';
+}
+
+function textsOf(object: JsonObject, name: string): string[] {
+  const value = object[name];
+  return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
 }

@@ -1,0 +1,103 @@
+// HTTP and TLS on one port (Route semantics 6.1): the first byte of a connection says which it is.
+
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
+import type { AdminTlsOptions } from './tls-settings.ts';
+
+/** How long a peer may take, in milliseconds. */
+export type AdminTimes = {
+  /** For its first byte. */
+  readonly firstByteMs: number;
+  readonly handshakeMs: number;
+  /** For the head of a request; looked at several times in that time. */
+  readonly headMs: number;
+};
+
+const usualTimes: AdminTimes = { firstByteMs: 10_000, handshakeMs: 10_000, headMs: 10_000 };
+const maxRequestMs = 30_000;
+const maxConnections = 256;
+/** First byte of a TLS record with a handshake message (RFC 8446 5.1). */
+const handshakeRecord = 0x16;
+
+export class AdminListener {
+  readonly #server: Server;
+  readonly #serve: (socket: Socket) => void;
+  readonly #times: AdminTimes;
+  readonly #sockets: Set<Socket> = new Set();
+  #tls: TlsServer | null = null;
+
+  constructor(onRequest: (request: IncomingMessage, response: ServerResponse) => void, times: AdminTimes = usualTimes) {
+    this.#times = times;
+    this.#server = createServer(
+      {
+        requestTimeout: maxRequestMs,
+        headersTimeout: times.headMs,
+        connectionsCheckingInterval: Math.ceil(times.headMs / 4),
+      },
+      onRequest,
+    );
+    this.#server.maxConnections = maxConnections;
+    // A server that listens keeps the times of its connections; one that is only handed sockets does not. So this one does
+    // listen, and what it would do with a connection is done once it is known to speak HTTP.
+    const [serve] = this.#server.listeners('connection');
+    this.#serve = (socket) => serve?.call(this.#server, socket);
+    this.#server.removeAllListeners('connection');
+    this.#server.on('connection', (socket) => this.#accept(socket));
+  }
+
+  /** Serves on an inherited descriptor. */
+  listen(fd: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen({ fd }, resolve);
+    });
+  }
+
+  close(): void {
+    this.#server.close();
+    this.#server.closeAllConnections();
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** Speaks TLS too from now on, with these options; handshakes to come take another certificate. */
+  secure(options: AdminTlsOptions): void {
+    if (this.#tls !== null) {
+      this.#tls.setSecureContext(options);
+      return;
+    }
+    const { handshakeMs: handshakeTimeout } = this.#times;
+    this.#tls = createTlsServer({ ...options, handshakeTimeout, ALPNProtocols: ['http/1.1'] }, this.#serve);
+    this.#tls.on('tlsClientError', (_error, socket) => socket.destroy());
+  }
+
+  #accept(socket: Socket): void {
+    this.#sockets.add(socket);
+    const deadline = setTimeout(() => socket.destroy(), this.#times.firstByteMs);
+    socket.on('error', () => {
+      // It is gone, as `close` says.
+    });
+    socket.once('close', () => {
+      clearTimeout(deadline);
+      this.#sockets.delete(socket);
+    });
+    const onEnd = (): void => {
+      socket.destroy();
+    };
+    socket.once('end', onEnd);
+    socket.once('data', (chunk: Buffer) => {
+      clearTimeout(deadline);
+      socket.removeListener('end', onEnd);
+      socket.pause();
+      socket.unshift(chunk);
+      if (chunk[0] !== handshakeRecord) {
+        this.#serve(socket);
+        socket.resume();
+      } else if (this.#tls === null) {
+        socket.destroy();
+      } else {
+        this.#tls.emit('connection', socket);
+      }
+    });
+  }
+}
