@@ -379,7 +379,8 @@ export const settings = {
     default: '',
     defaultWords: 'with forward secrecy',
     about: `Ciphers of TLS on the admin port, with colons between them. Their names are IANA's, such as
-      \`TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256\`.`,
+      \`TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256\`. Those of TLS 1.3 are always on. Known ciphers that OpenSSL no longer has are
+      passed over.`,
     reason: `ECDHE with AES-GCM or ChaCha20: what every scraper speaks.`,
   },
   metricsTlsCurves: {
