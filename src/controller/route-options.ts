@@ -9,6 +9,7 @@ import type {
   ForwardedPolicy,
   PathRewrite,
   ProxyProtocol,
+  RateLimit,
   RouteOptions,
   StickyCookie,
 } from '../table/entries.ts';
@@ -37,6 +38,11 @@ export const optionAnnotations = {
   tunnelTimeout: 'haproxy.router.openshift.io/timeout-tunnel',
   allowList: 'haproxy.router.openshift.io/ip_allowlist',
   oldAllowList: 'haproxy.router.openshift.io/ip_whitelist',
+  rateLimit: 'haproxy.router.openshift.io/rate-limit-connections',
+  connectionLimit: 'haproxy.router.openshift.io/rate-limit-connections.concurrent-tcp',
+  connectionRate: 'haproxy.router.openshift.io/rate-limit-connections.rate-tcp',
+  requestRate: 'haproxy.router.openshift.io/rate-limit-connections.rate-http',
+  podConnections: 'haproxy.router.openshift.io/pod-concurrent-connections',
   disableCookies: 'haproxy.router.openshift.io/disable_cookies',
   cookieName: 'router.openshift.io/cookie_name',
   cookieSameSite: 'router.openshift.io/cookie-same-site',
@@ -72,6 +78,8 @@ export function routeOptions(route: RouteManifest, settings: OptionSettings, war
     serverTimeoutMs,
     tunnelTimeoutMs,
     allowedSources: allowedSources(annotations),
+    rateLimit: rateLimit(annotations, isPassthrough),
+    podConnections: podConnections(annotations),
     rewrite: isPassthrough ? null : pathRewrite(route, annotations),
     hsts: isPassthrough || route.tls === null ? null : hstsValue(annotations),
     checkIntervalMs: annotations.time(optionAnnotations.checkInterval),
@@ -120,6 +128,17 @@ class Annotations {
     if (trueWords.includes(value)) return true;
     this.bad(name, value, 'is not true or false');
     return false;
+  }
+
+  /** A signed whole number, as large as can be counted at most. */
+  integer(name: string): number | null {
+    const value = this.text(name);
+    if (value === undefined) return null;
+    if (/^[+-]?\d+$/.test(value)) {
+      return Math.max(Number.MIN_SAFE_INTEGER, Math.min(Number(value), Number.MAX_SAFE_INTEGER));
+    }
+    this.bad(name, value, 'is not a whole number', 'this limit is not in force');
+    return null;
   }
 
   /** Warns of a value that is none: without a word about what is in force, that is the default. */
@@ -185,6 +204,36 @@ function allowedSources(annotations: Annotations): readonly string[] | null {
   }
   if (entries.length === 0) annotations.bad(name, annotations.text(name) ?? '', 'names no address', inForce);
   return valid;
+}
+
+/** Route semantics 5.11. Limits count where the switch is on only; what lets nobody in is in force, as with the reference. */
+function rateLimit(annotations: Annotations, isPassthrough: boolean): RateLimit | null {
+  if (!annotations.isTrue(optionAnnotations.rateLimit)) return null;
+  const limit = {
+    connections: sourceLimit(annotations, optionAnnotations.connectionLimit),
+    connectionRate: sourceLimit(annotations, optionAnnotations.connectionRate),
+    requestRate: isPassthrough ? null : sourceLimit(annotations, optionAnnotations.requestRate),
+  };
+  const requestRate = annotations.text(optionAnnotations.requestRate);
+  if (isPassthrough && requestRate !== undefined) {
+    annotations.bad(optionAnnotations.requestRate, requestRate, 'means nothing on a passthrough Route');
+  }
+  return Object.values(limit).every((each) => each === null) ? null : limit;
+}
+
+function sourceLimit(annotations: Annotations, name: string): number | null {
+  const limit = annotations.integer(name);
+  if (limit === null || limit > 0) return limit;
+  annotations.bad(name, annotations.text(name) ?? '', 'leaves nothing', 'nobody is let in');
+  return 0;
+}
+
+function podConnections(annotations: Annotations): number | null {
+  const name = optionAnnotations.podConnections;
+  const limit = annotations.integer(name);
+  if (limit === null || limit > 0) return limit;
+  annotations.bad(name, annotations.text(name) ?? '', 'is not positive', 'this limit is not in force');
+  return null;
 }
 
 /** Whether a text is an address, or one with the length of a network behind it; host bits may be set. */

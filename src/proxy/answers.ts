@@ -13,6 +13,8 @@ export type AnswerReason =
   | 'no-endpoint'
   | 'endpoints-down'
   | 'source-not-allowed'
+  | 'rate-limited'
+  | 'pods-busy'
   | 'no-client-certificate'
   | 'client-certificate-filtered'
   | 'other-client-policy'
@@ -38,6 +40,7 @@ const phrases: Readonly<Record<number, string>> = {
   413: 'Content Too Large',
   414: 'URI Too Long',
   421: 'Misdirected Request',
+  429: 'Too Many Requests',
   431: 'Request Header Fields Too Large',
   501: 'Not Implemented',
   502: 'Bad Gateway',
@@ -52,6 +55,8 @@ const explanations: Readonly<Partial<Record<AnswerReason, string>>> = {
     'There is a Route for this address, but none of its Services has a ready pod on the port that it names.',
   'endpoints-down': 'There is a Route for this address and it has pods, but none of them takes connections at present.',
   'source-not-allowed': 'This address lets in certain clients only, and the one that you come from is not among them.',
+  'rate-limited': 'More requests or connections came from your address than this Route lets through. Wait a little.',
+  'pods-busy': 'All pods have as many requests as they take at a time, and none became free in time.',
   'no-client-certificate': 'A client certificate is needed here, over TLS, and none was given.',
   'client-certificate-filtered': 'The client certificate is valid, but its subject is not one that is let in.',
   'other-client-policy':
@@ -65,8 +70,17 @@ const explanations: Readonly<Partial<Record<AnswerReason, string>>> = {
   'head-timeout': 'The request did not arrive in time.',
 };
 
-/** One answer, ready to be written. `closes`: it tells the client that the connection ends. */
-export function renderAnswer(status: number, reason: AnswerReason, head: boolean, closes: boolean): string {
+/**
+ * One answer, ready to be written. `closes`: it tells the client that the connection ends. `lines`: what its head says besides,
+ * each line with its end.
+ */
+export function renderAnswer(
+  status: number,
+  reason: AnswerReason,
+  head: boolean,
+  closes: boolean,
+  lines: string = '',
+): string {
   const phrase = phrases[status] ?? 'Error';
   const explanation = explanations[reason] ?? 'The request was refused: it is malformed or beyond a limit.';
   const body = `<!doctype html>
@@ -82,7 +96,7 @@ export function renderAnswer(status: number, reason: AnswerReason, head: boolean
   return (
     `HTTP/1.1 ${status} ${phrase}\r\nPragma: no-cache\r\n` +
     'Cache-Control: private, max-age=0, no-cache, no-store\r\nContent-Type: text/html\r\n' +
-    `Content-Length: ${body.length}\r\n${closes ? 'Connection: close\r\n' : ''}\r\n${head ? '' : body}`
+    `Content-Length: ${body.length}\r\n${lines}${closes ? 'Connection: close\r\n' : ''}\r\n${head ? '' : body}`
   );
 }
 

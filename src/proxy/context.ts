@@ -11,10 +11,12 @@ import type { Compression } from './compression.ts';
 import type { Deadlines } from './deadlines.ts';
 import { type EndReason, endReasons } from './end-reason.ts';
 import type { ClientLimits } from './listener/client-limits.ts';
+import type { RouteLimits } from './listener/route-limits.ts';
 import type { TrustedSources } from './listener/trusted-sources.ts';
 import type { UniqueIds } from './session/unique-ids.ts';
 import type { Balancer } from './upstream/balancer.ts';
 import type { Connector } from './upstream/connector.ts';
+import type { PodPlaces } from './upstream/pod-places.ts';
 
 /** The settings that the data plane reads. */
 export type ProxySettings = Pick<
@@ -52,11 +54,13 @@ export type ProxyContext = {
   readonly settings: ProxySettings;
   readonly limits: HeadLimits;
   readonly clientLimits: ClientLimits;
+  readonly routeLimits: RouteLimits;
   /** Whose connections begin with a PROXY header; null: nobody's. */
   readonly proxySources: TrustedSources | null;
   /** The table in force now; a Session asks for it anew for each decision. */
   readonly table: () => RouteTable;
   readonly balancer: Balancer;
+  readonly podPlaces: PodPlaces;
   readonly connector: Connector;
   readonly deadlines: Deadlines;
   readonly answers: AnswerBook;

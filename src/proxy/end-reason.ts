@@ -32,6 +32,10 @@ export const endReasons = {
   'answered-and-closed': 'router',
   /** The Route of a passthrough connection does not let this source in. */
   'source-not-allowed': 'downstream',
+  /** Its source had asked more of the Route of a passthrough connection than that lets through. */
+  'rate-limited': 'router',
+  /** The pods of a passthrough Route had as many connections as they take, and none became free in time. */
+  'pods-busy': 'router',
   /** Its source had as many connections, or handshakes, as it may. */
   'source-limit': 'router',
   /** The worker had as many handshakes under way as it may. */

@@ -20,6 +20,7 @@ import { HealthChecks } from './health/health-checks.ts';
 import { ClientLimits } from './listener/client-limits.ts';
 import { connectionLimit, descriptorLimit } from './listener/limits.ts';
 import { Listener } from './listener/listener.ts';
+import { RouteLimits } from './listener/route-limits.ts';
 import { TrustedSources } from './listener/trusted-sources.ts';
 import { createHeadReaders } from './session/http-connection.ts';
 import { Session } from './session/session.ts';
@@ -27,6 +28,7 @@ import { TlsTerminator } from './session/tls.ts';
 import { uniqueIdsOf } from './session/unique-ids.ts';
 import { Balancer } from './upstream/balancer.ts';
 import { Connector } from './upstream/connector.ts';
+import { PodPlaces } from './upstream/pod-places.ts';
 import { UpstreamPool } from './upstream/pool.ts';
 
 /** How often a draining worker looks for connections that have become idle. */
@@ -103,13 +105,19 @@ class Worker {
     const { peers } = this.#subscriber;
     const checks = new HealthChecks(worker, config, table, health, balancer, peers, this.#log, this.metrics);
     this.#checks = checks;
+    const routeLimits = new RouteLimits(worker, start.workers);
+    const podPlaces = new PodPlaces(balancer, worker, start.workers);
+    this.metrics.observe('headgate_rate_limit_sources', () => routeLimits.size);
+    this.metrics.observe('headgate_pod_queue_waiting', () => podPlaces.waiting);
     this.#context = {
       settings: config,
       limits,
       clientLimits: new ClientLimits(config, start.workers, this.metrics),
+      routeLimits,
       proxySources: config.proxyProtocol ? new TrustedSources(config.proxyProtocolTrusted) : null,
       table,
       balancer,
+      podPlaces,
       connector: new Connector(pool, config, deadlines, readers.fields, this.metrics, (connection, failure) =>
         checks.dialled(connection, failure),
       ),

@@ -41,6 +41,16 @@ export type StickyCookie = { readonly name: string; readonly attributes: string 
 /** How a path is changed on its way to the pod (5.9): `target` takes the place of `prefix`; without `keepsRest`, of everything. */
 export type PathRewrite = { readonly prefix: string; readonly target: string; readonly keepsRest: boolean };
 
+/**
+ * What each source may ask of a Route (5.11): connections at a time, new connections in 3 s, requests in 10 s. Null: as much
+ * as it likes; 0: nothing.
+ */
+export type RateLimit = {
+  readonly connections: number | null;
+  readonly connectionRate: number | null;
+  readonly requestRate: number | null;
+};
+
 /** What a Route's annotations ask of the workers; null where the router's own setting, or nothing, is in force. */
 export type RouteOptions = {
   readonly forwarded: ForwardedPolicy;
@@ -51,6 +61,10 @@ export type RouteOptions = {
   readonly tunnelTimeoutMs: number | null;
   /** Addresses and networks that may come; null: all may. */
   readonly allowedSources: readonly string[] | null;
+  /** Null: sources are not counted. */
+  readonly rateLimit: RateLimit | null;
+  /** Requests, tunnels and connections that each pod may have at a time from this Route, at least 1; null: any number. */
+  readonly podConnections: number | null;
   readonly rewrite: PathRewrite | null;
   /** Value of Strict-Transport-Security in every answer of the pods. */
   readonly hsts: string | null;

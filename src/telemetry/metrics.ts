@@ -99,6 +99,16 @@ export const metricDefinitions = {
     help: 'Endpoints that get no new requests because their checks failed.',
     labels: [],
   },
+  headgate_rate_limit_sources: {
+    kind: 'gauge',
+    help: 'Sources that are counted for the rate limits of Routes, once for each Route.',
+    labels: [],
+  },
+  headgate_pod_queue_waiting: {
+    kind: 'gauge',
+    help: 'Requests and connections that wait for a pod that has as many as its Route lets it have.',
+    labels: [],
+  },
   headgate_tls_contexts: { kind: 'gauge', help: 'TLS contexts held by the workers.', labels: [] },
   headgate_crl_fetches_total: {
     kind: 'counter',

@@ -341,3 +341,35 @@ describe('header actions (1.4)', () => {
     ]);
   });
 });
+
+describe('rate limits (5.11)', () => {
+  const name = `${openshift}/rate-limit-connections`;
+  test.each<[string, RouteBuilder, Record<string, string>, unknown, number]>([
+    ['no switch', plain, { '.rate-http': '5' }, null, 0],
+    ['only the switch', plain, { '': 'true' }, null, 0],
+    ['a bad switch', plain, { '': 'yes', '.rate-http': '5' }, null, 1],
+    ['all', edge, { '': 'true', '.rate-http': '5', '.rate-tcp': '+4', '.concurrent-tcp': '3' }, [3, 4, 5], 0],
+    ['no number', plain, { '': 'true', '.rate-http': 'x', '.rate-tcp': '1.5' }, null, 2],
+    ['one of two', plain, { '': 'true', '.rate-http': 'x', '.rate-tcp': '2' }, [null, 2, null], 1],
+    ['0 and less', plain, { '': 'true', '.rate-http': '-1', '.concurrent-tcp': '0' }, [0, null, 0], 2],
+    ['huge', plain, { '': 'true', '.rate-tcp': '9'.repeat(400) }, [null, Number.MAX_SAFE_INTEGER, null], 0],
+    ['passthrough', passthrough, { '': 'true', '.rate-http': '5', '.rate-tcp': '2' }, [null, 2, null], 1],
+  ])('%s', (_name, route, values, expected, warned) => {
+    const annotations = Object.fromEntries(Object.entries(values).map(([end, value]) => [name + end, value]));
+    const { options, warnings } = read(route, annotations);
+    const limit = options.rateLimit;
+    expect(limit && [limit.connections, limit.connectionRate, limit.requestRate]).toEqual(expected);
+    expect(warnings).toHaveLength(warned);
+  });
+
+  test.each([
+    ['5', 5, 0],
+    ['', null, 0],
+    ['0', null, 1],
+    ['-3', null, 1],
+    ['many', null, 1],
+  ])('pod-concurrent-connections: %o', (value, expected, warned) => {
+    const { options, warnings } = read(plain, { [`${openshift}/pod-concurrent-connections`]: value });
+    expect([options.podConnections, warnings.length]).toEqual([expected, warned]);
+  });
+});

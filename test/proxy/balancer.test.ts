@@ -46,6 +46,8 @@ function ruleOver(backends: readonly BackendRef[]): PathRule {
     serverTimeoutMs: null,
     tunnelTimeoutMs: null,
     allowedSources: null,
+    rateLimit: null,
+    podConnections: null,
     rewrite: null,
     hsts: null,
     checkIntervalMs: null,

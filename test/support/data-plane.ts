@@ -14,6 +14,7 @@ import { EndpointHealth } from '../../src/proxy/health/endpoint-health.ts';
 import { HealthChecks } from '../../src/proxy/health/health-checks.ts';
 import { ClientLimits } from '../../src/proxy/listener/client-limits.ts';
 import { Listener, type NewSession } from '../../src/proxy/listener/listener.ts';
+import { RouteLimits } from '../../src/proxy/listener/route-limits.ts';
 import { TrustedSources } from '../../src/proxy/listener/trusted-sources.ts';
 import { createHeadReaders } from '../../src/proxy/session/http-connection.ts';
 import { Session } from '../../src/proxy/session/session.ts';
@@ -21,6 +22,7 @@ import { type TerminatorSettings, TlsTerminator } from '../../src/proxy/session/
 import { uniqueIdsOf } from '../../src/proxy/session/unique-ids.ts';
 import { Balancer } from '../../src/proxy/upstream/balancer.ts';
 import { Connector } from '../../src/proxy/upstream/connector.ts';
+import { PodPlaces } from '../../src/proxy/upstream/pod-places.ts';
 import { UpstreamPool } from '../../src/proxy/upstream/pool.ts';
 import type { UpstreamConnection } from '../../src/proxy/upstream/upstream-connection.ts';
 import { type JsonValue, Peers } from '../../src/replication/peers.ts';
@@ -100,6 +102,8 @@ export class DataPlane implements AsyncDisposable {
   readonly peers: Peers = new Peers((topic, value) => this.told.push({ topic, value }));
   /** What was told to other workers. */
   readonly told: { readonly topic: string; readonly value: JsonValue }[] = [];
+  readonly routeLimits: RouteLimits = new RouteLimits(0, 1);
+  readonly podPlaces: PodPlaces;
   /** Why each Session ended, in order. */
   readonly endReasons: EndReason[] = [];
   readonly httpPort: number;
@@ -133,13 +137,16 @@ export class DataPlane implements AsyncDisposable {
     this.#connector = new WatchedConnector(this.#pool, settings, this.#deadlines, readers.fields, metrics, (...dial) =>
       checks.dialled(...dial),
     );
+    this.podPlaces = new PodPlaces(balancer, 0, 1);
     const context: ProxyContext = {
       settings,
       limits,
       clientLimits: this.clientLimits,
+      routeLimits: this.routeLimits,
       proxySources: options.proxyTrusted === undefined ? null : new TrustedSources(options.proxyTrusted),
       table,
       balancer,
+      podPlaces: this.podPlaces,
       connector: this.#connector,
       deadlines: this.#deadlines,
       answers: new AnswerBook(metrics, log),
@@ -235,6 +242,7 @@ export class DataPlane implements AsyncDisposable {
       sessions: this.sessions,
       deadlines: this.#deadlines.claimed,
       sources: this.clientLimits.sources,
+      placesOfRoutes: this.podPlaces.routes,
       handshakes: this.clientLimits.handshakes,
       compressions: this.metric('headgate_compressions'),
       busyUpstreams: this.#connector.open - this.#pool.size - this.metric('headgate_upstream_shared_connections'),

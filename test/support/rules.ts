@@ -63,6 +63,8 @@ export function hostWithRoutes(
       serverTimeoutMs: wish.serverTimeoutMs ?? null,
       tunnelTimeoutMs: wish.tunnelTimeoutMs ?? null,
       allowedSources: wish.allowedSources ?? null,
+      rateLimit: wish.rateLimit ?? null,
+      podConnections: wish.podConnections ?? null,
       rewrite: wish.rewrite ?? null,
       hsts: wish.hsts ?? null,
       checkIntervalMs: wish.checkIntervalMs ?? null,

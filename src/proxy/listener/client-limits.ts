@@ -137,7 +137,8 @@ class SourceCounter {
   }
 }
 
-function sourceKey(address: string): SourceKey {
+/** The source of a client's address, an IPv4 one in plain form. */
+export function sourceKey(address: string): SourceKey {
   if (!address.includes(':')) return address as SourceKey;
   return ipv6Bytes(address).toString('hex', 0, 8) as SourceKey;
 }

@@ -18,6 +18,16 @@ export function shareOf(limit: number, workers: number): number {
   return Math.ceil(limit / workers);
 }
 
+/**
+ * What `worker` (from 0) of `workers` lets through of a limit that holds for all of them together. The parts add up to the limit
+ * exactly, so no client gets more, however its connections are spread; but with fewer than workers each has 1, as nobody knows
+ * which worker a client comes to. A limit of 0 stays 0, and lets nothing through.
+ */
+export function partOf(limit: number, worker: number, workers: number): number {
+  if (limit === 0) return 0;
+  return Math.max(1, Math.floor(limit / workers) + (worker < limit % workers ? 1 : 0));
+}
+
 /** The soft limit of open files from the text of /proc/self/limits, or what POSIX grants at least. */
 export function descriptorLimit(procLimits: string): number {
   const line = procLimits.split('\n').find((text) => text.startsWith('Max open files'));

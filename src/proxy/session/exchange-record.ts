@@ -6,6 +6,7 @@ import type { ProxyContext } from '../context.ts';
 import type { EndReason } from '../end-reason.ts';
 import type { Security } from '../health/endpoint-health.ts';
 import type { Load } from '../upstream/balancer.ts';
+import type { Place } from '../upstream/pod-places.ts';
 
 export class ExchangeRecord {
   method = '';
@@ -25,6 +26,8 @@ export class ExchangeRecord {
   #firstByteMs = 0;
   /** Of the Endpoint that has the request or tunnel now. */
   #load: Load | null = null;
+  /** With it, where the Route limits those. */
+  #place: Place | null = null;
 
   constructor(context: ProxyContext, scheme: Scheme, client: string) {
     this.#context = context;
@@ -49,7 +52,7 @@ export class ExchangeRecord {
 
   /** The request goes to this Endpoint, and to none that it went to before. */
   goesTo(endpoint: Endpoint): void {
-    this.#leave();
+    this.leave();
     this.endpoint = endpoint.authority;
     this.#load = this.#context.balancer.loadOf(endpoint);
     this.#load.active++;
@@ -58,6 +61,11 @@ export class ExchangeRecord {
   /** The Endpoint has answered as a whole. */
   podAnswered(security: Security): void {
     if (this.#load !== null) this.#load.answeredMs[security] = this.#context.deadlines.nowMs;
+  }
+
+  /** Of a Route that limits them: the place with the Endpoint, given back when the request leaves it. */
+  takes(place: Place): void {
+    this.#place = place;
   }
 
   connected(): void {
@@ -90,10 +98,15 @@ export class ExchangeRecord {
     this.writeLine(status, end);
   }
 
-  #leave(): void {
+  /** The request or tunnel is with no Endpoint any more. */
+  leave(): void {
     if (this.#load === null) return;
     this.#load.active--;
     this.#load = null;
+    const place = this.#place;
+    if (place === null) return;
+    this.#place = null;
+    place.release();
   }
 
   count(status: number): void {
@@ -104,7 +117,7 @@ export class ExchangeRecord {
   }
 
   writeLine(status: number, end: 'forwarded' | AnswerReason | EndReason): void {
-    this.#leave();
+    this.leave();
     const accessLog = this.#context.accessLog;
     if (accessLog === null || !accessLog.sampled()) return;
     accessLog.write({

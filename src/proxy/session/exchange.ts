@@ -12,11 +12,14 @@ import type { ResponseHead } from '../../protocol/response-head.ts';
 import { isListed } from '../../table/address-list.ts';
 import type { PathRule, Scheme } from '../../table/entries.ts';
 import { parseHost } from '../../table/host.ts';
+import type { RouteTable } from '../../table/route-table.ts';
 import { type AnswerReason, renderAnswer, renderGrpcAnswer, renderHealth, renderRedirect } from '../answers.ts';
 import type { ProxyContext } from '../context.ts';
 import type { EndReason } from '../end-reason.ts';
 import { securityOf } from '../health/endpoint-health.ts';
-import type { Pick, Seeker } from '../upstream/balancer.ts';
+import type { RouteVisits } from '../listener/route-limits.ts';
+import type { Pick } from '../upstream/balancer.ts';
+import type { PlaceSeeker, RoutePlaces } from '../upstream/pod-places.ts';
 import { UpstreamStream } from '../upstream/shared-upstream.ts';
 import { cookieOf } from '../upstream/sticky-cookie.ts';
 import type { ConnectFailure, Upstream, UpstreamUser } from '../upstream/upstream.ts';
@@ -43,11 +46,12 @@ const empty: Buffer = Buffer.alloc(0);
 /** Methods that may be sent again when a connection breaks before an answer (RFC 9110 9.2.2). */
 const idempotent: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
 
-export class Exchange implements UpstreamUser, RelayUser, Seeker {
+export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
   readonly #context: ProxyContext;
   readonly #downstream: Downstream;
   readonly #scheme: Scheme;
   readonly #forwarded: ForwardedHeaders;
+  readonly #visits: RouteVisits;
   readonly #record: ExchangeRecord;
   readonly #relay: ResponseRelay;
   #state: 'none' | 'connecting' | 'exchanging' = 'none';
@@ -75,6 +79,8 @@ export class Exchange implements UpstreamUser, RelayUser, Seeker {
   #upstream: Upstream | null = null;
   #pick: Pick | null = null;
   #tried: string[] = [];
+  /** Where it waits for a pod that has as many requests as its Route lets it have. */
+  #queue: RoutePlaces | null = null;
   #reused = false;
   /** Bare content goes to an HTTP/1.1 pod in chunks of our making. */
   #chunks = false;
@@ -92,12 +98,14 @@ export class Exchange implements UpstreamUser, RelayUser, Seeker {
     responseHead: ResponseHead,
     scheme: Scheme,
     forwarded: ForwardedHeaders,
+    visits: RouteVisits,
     record: ExchangeRecord,
   ) {
     this.#context = context;
     this.#downstream = downstream;
     this.#scheme = scheme;
     this.#forwarded = forwarded;
+    this.#visits = visits;
     this.#record = record;
     this.#relay = new ResponseRelay(downstream, this, record, responseHead, context.limits, context.compression);
     this.#requestBody = new FramedBody(context.limits.maxHeadBytes);
@@ -158,6 +166,13 @@ export class Exchange implements UpstreamUser, RelayUser, Seeker {
         // With 421 the client comes again on another connection, which this one keeps it from.
         if (refused.status === 421) this.#keepAlive = false;
         this.#answer(refused.status, refused.reason, null);
+        return rest;
+      }
+    }
+    if (rule.rateLimit !== null && match.kind !== 'redirect') {
+      const counted = this.#visits.request(rule.route, rule.rateLimit, this.source);
+      if (counted !== 'counted') {
+        this.#answer(429, 'rate-limited', null, `Retry-After: ${counted}\r\n`);
         return rest;
       }
     }
@@ -301,14 +316,57 @@ export class Exchange implements UpstreamUser, RelayUser, Seeker {
     const rule = this.#rule;
     if (rule === null) return;
     const table = this.#context.table();
-    const { balancer } = this.#context;
-    const pick = balancer.pick(rule, table, this.#tried, this);
+    if (rule.podConnections === null) {
+      this.#goTo(this.#context.balancer.pick(rule, table, this.#tried, this), rule, table, null, failure);
+      return;
+    }
+    this.#record.leave();
+    const { podPlaces, settings } = this.#context;
+    const places = podPlaces.of(rule, rule.podConnections);
+    const pick = podPlaces.pick(places, rule, table, this.#tried, this);
+    if (pick === null || 'endpoint' in pick) {
+      this.#goTo(pick, rule, table, places, failure);
+    } else if (places.wait(this, pick)) {
+      this.#state = 'connecting';
+      this.#queue = places;
+      this.#downstream.setDeadline(settings.connectTimeoutMs);
+    } else {
+      this.#answer(503, 'pods-busy', 'too many wait already');
+    }
+  }
+
+  takePlace(): boolean {
+    const rule = this.#rule;
+    const places = this.#queue;
+    if (rule === null || places === null) return true;
+    const table = this.#context.table();
+    const pick = this.#context.podPlaces.pick(places, rule, table, this.#tried, this);
+    if (pick !== null && 'pod' in pick) return false;
+    this.#stopWaiting();
+    this.#goTo(pick, rule, table, places, null);
+    return true;
+  }
+
+  #stopWaiting(): void {
+    this.#queue?.stopWaiting(this);
+    this.#queue = null;
+  }
+
+  /** `places`: those of the Route, where it has a limit. */
+  #goTo(
+    pick: Pick | null,
+    rule: PathRule,
+    table: RouteTable,
+    places: RoutePlaces | null,
+    failure: ConnectFailure | null,
+  ): void {
     if (pick === null) {
-      this.#answer(503, failure === null ? balancer.absence(rule, table) : 'connect-failed', failure);
+      this.#answer(503, failure === null ? this.#context.balancer.absence(rule, table) : 'connect-failed', failure);
       return;
     }
     this.#pick = pick;
     this.#record.goesTo(pick.endpoint);
+    if (places !== null) this.#record.takes(places.take(pick.endpoint));
     this.#state = 'connecting';
     const { connector } = this.#context;
     const { hostName, retries } = this.#record;
@@ -594,12 +652,13 @@ export class Exchange implements UpstreamUser, RelayUser, Seeker {
 
   // Answers of our own, and the end.
 
-  #answer(status: number, reason: AnswerReason, detail: string | null): void {
+  /** `lines`: what the head says besides. */
+  #answer(status: number, reason: AnswerReason, detail: string | null, lines = ''): void {
     this.#record.answered(status, reason, detail);
     this.#closes = !this.mayStay();
     const text = this.#isGrpc
       ? renderGrpcAnswer(status, reason)
-      : renderAnswer(status, reason, this.#record.method === 'HEAD', this.#closes);
+      : renderAnswer(status, reason, this.#record.method === 'HEAD', this.#closes, lines);
     this.#record.sentBytes += text.length;
     this.#downstream.sendAnswer(text);
     this.#finish(status, reason);
@@ -636,6 +695,10 @@ export class Exchange implements UpstreamUser, RelayUser, Seeker {
 
   /** The deadline that was set last has passed. */
   timedOut(): void {
+    if (this.#queue !== null) {
+      this.#answer(503, 'pods-busy', null);
+      return;
+    }
     if (this.#state !== 'exchanging') return;
     const clientsTurn = this.#clientsTurn();
     if (!clientsTurn && this.#upstream instanceof UpstreamStream) this.#upstream.distrust();
@@ -669,6 +732,7 @@ export class Exchange implements UpstreamUser, RelayUser, Seeker {
   }
 
   #forget(): void {
+    if (this.#queue !== null) this.#stopWaiting();
     if (this.#sentBytes > 0) this.#sent = [];
     if (this.#heldBytes > 0) {
       this.#held = [];

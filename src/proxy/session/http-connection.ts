@@ -14,6 +14,7 @@ import type { DeadlineOwner, DeadlineSlot } from '../deadlines.ts';
 import { DirectWriter, type Lent } from '../direct-write.ts';
 import type { EndReason } from '../end-reason.ts';
 import { createFieldReaders, type FieldReaders } from '../http2/link.ts';
+import type { RouteVisits } from '../listener/route-limits.ts';
 import { takeFrom } from '../shared-read.ts';
 import { Splice } from '../splice.ts';
 import type { Upstream } from '../upstream/upstream.ts';
@@ -87,6 +88,7 @@ export class HttpConnection implements Downstream, DeadlineOwner {
     scheme: Scheme,
     client: string,
     forwarded: ForwardedHeaders,
+    visits: RouteVisits,
     onHttp2: ((first: Buffer) => void) | null,
     onEnd: (reason: EndReason) => void,
   ) {
@@ -97,7 +99,7 @@ export class HttpConnection implements Downstream, DeadlineOwner {
     this.#onHttp2 = onHttp2;
     this.#onEnd = onEnd;
     this.#record = new ExchangeRecord(context, scheme, client);
-    this.#exchange = new Exchange(context, this, readers.response, scheme, forwarded, this.#record);
+    this.#exchange = new Exchange(context, this, readers.response, scheme, forwarded, visits, this.#record);
     this.#slot = context.deadlines.claim(this);
     this.#idleSinceMs = context.deadlines.nowMs;
     context.deadlines.set(this.#slot, context.settings.headTimeoutMs);

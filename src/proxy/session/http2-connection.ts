@@ -11,6 +11,7 @@ import type { DeadlineOwner, DeadlineSlot } from '../deadlines.ts';
 import type { EndReason } from '../end-reason.ts';
 import { Http2Link, type LinkUser } from '../http2/link.ts';
 import type { Http2Stream } from '../http2/stream.ts';
+import type { RouteVisits } from '../listener/route-limits.ts';
 import { takeFrom } from '../shared-read.ts';
 import type { ForwardedHeaders } from './forwarded-headers.ts';
 import type { HeadReaders } from './http-connection.ts';
@@ -27,6 +28,7 @@ export class Http2Connection implements LinkUser, Http2ExchangeUser, DeadlineOwn
   readonly #scheme: Scheme;
   readonly #client: string;
   readonly #forwarded: ForwardedHeaders;
+  readonly #visits: RouteVisits;
   /** The name that the TLS connection was opened for. */
   readonly #serverName: Host | undefined;
   readonly #onEnd: (reason: EndReason) => void;
@@ -49,6 +51,7 @@ export class Http2Connection implements LinkUser, Http2ExchangeUser, DeadlineOwn
     scheme: Scheme,
     client: string,
     forwarded: ForwardedHeaders,
+    visits: RouteVisits,
     serverName: Host | undefined,
     first: Buffer | null,
     onEnd: (reason: EndReason) => void,
@@ -59,6 +62,7 @@ export class Http2Connection implements LinkUser, Http2ExchangeUser, DeadlineOwn
     this.#scheme = scheme;
     this.#client = client;
     this.#forwarded = forwarded;
+    this.#visits = visits;
     this.#serverName = serverName;
     this.#onEnd = onEnd;
     const { deadlines, settings } = context;
@@ -116,7 +120,7 @@ export class Http2Connection implements LinkUser, Http2ExchangeUser, DeadlineOwn
   onRequest(stream: Http2Stream, fields: RequestFields, end: boolean): void {
     const exchange =
       this.#spare.pop() ??
-      new Http2Exchange(this.#context, this.#readers, this.#scheme, this.#client, this.#forwarded, this);
+      new Http2Exchange(this.#context, this.#readers, this.#scheme, this.#client, this.#forwarded, this.#visits, this);
     this.#exchanges.add(exchange);
     this.#asked = true;
     this.#context.deadlines.clear(this.#slot);

@@ -11,6 +11,7 @@ import type { DeadlineOwner, DeadlineSlot } from '../deadlines.ts';
 import type { Lent } from '../direct-write.ts';
 import { type EndReason, endReasons } from '../end-reason.ts';
 import type { Http2Stream, StreamUser } from '../http2/stream.ts';
+import type { RouteVisits } from '../listener/route-limits.ts';
 import { Splice, type TunnelClient } from '../splice.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { Downstream } from './downstream.ts';
@@ -56,13 +57,14 @@ export class Http2Exchange implements Downstream, StreamUser, DeadlineOwner, Tun
     scheme: Scheme,
     client: string,
     forwarded: ForwardedHeaders,
+    visits: RouteVisits,
     user: Http2ExchangeUser,
   ) {
     this.#context = context;
     this.#requestHead = readers.request;
     this.#user = user;
     this.#record = new ExchangeRecord(context, scheme, client);
-    this.#exchange = new Exchange(context, this, readers.response, scheme, forwarded, this.#record);
+    this.#exchange = new Exchange(context, this, readers.response, scheme, forwarded, visits, this.#record);
   }
 
   /** Begins with a stream whose fields have just come. */

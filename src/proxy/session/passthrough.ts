@@ -5,9 +5,12 @@ import { isListed } from '../../table/address-list.ts';
 import type { PathRule } from '../../table/entries.ts';
 import type { AnswerReason } from '../answers.ts';
 import type { ProxyContext } from '../context.ts';
+import type { DeadlineOwner, DeadlineSlot } from '../deadlines.ts';
 import type { EndReason } from '../end-reason.ts';
+import type { RouteVisits } from '../listener/route-limits.ts';
 import { Splice } from '../splice.ts';
 import type { Load, Pick } from '../upstream/balancer.ts';
+import type { Place, PlaceSeeker, RoutePlaces } from '../upstream/pod-places.ts';
 import type { ConnectFailure, UpstreamUser } from '../upstream/upstream.ts';
 import type { UpstreamConnection } from '../upstream/upstream-connection.ts';
 import type { AnnouncedConnection } from './connection-ends.ts';
@@ -15,7 +18,9 @@ import type { AnnouncedConnection } from './connection-ends.ts';
 /** Endpoints that are tried before the client is let down. */
 const maxRetries = 3;
 
-export class Passthrough implements UpstreamUser {
+export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
+  /** The router reads none. */
+  readonly cookie = '';
   readonly #context: ProxyContext;
   readonly #socket: Socket;
   readonly #rule: PathRule;
@@ -29,6 +34,10 @@ export class Passthrough implements UpstreamUser {
   #tried: string[] = [];
   #pick: Pick | null = null;
   #load: Load | null = null;
+  #place: Place | null = null;
+  /** Where it waits for a pod that has as many connections as its Route lets it have, and for how long. */
+  #queue: RoutePlaces | null = null;
+  #slot: DeadlineSlot | null = null;
   #upstream: UpstreamConnection | null = null;
   #splice: Splice | null = null;
   #clientEnded = false;
@@ -42,6 +51,7 @@ export class Passthrough implements UpstreamUser {
     socket: Socket,
     rule: PathRule,
     client: string,
+    visits: RouteVisits,
     announced: AnnouncedConnection,
     serverName: string,
     hello: Buffer,
@@ -70,8 +80,10 @@ export class Passthrough implements UpstreamUser {
     });
     // Bound the peeked bytes: nothing more is read until there is somebody to read it for.
     socket.pause();
-    if (rule.allowedSources === null || isListed(rule.allowedSources, client)) this.#dial(null);
-    else this.#end('source-not-allowed');
+    if (rule.allowedSources !== null && !isListed(rule.allowedSources, client)) this.#end('source-not-allowed');
+    else if (rule.rateLimit !== null && !visits.mayConnect(rule.route, rule.rateLimit, client))
+      this.#end('rate-limited');
+    else this.#dial(null);
   }
 
   /** Ends at once. */
@@ -81,17 +93,63 @@ export class Passthrough implements UpstreamUser {
   }
 
   #dial(failure: ConnectFailure | null): void {
-    const { balancer } = this.#context;
-    const table = this.#context.table();
-    const pick = balancer.pick(this.#rule, table, this.#tried, { source: this.#client, cookie: '' });
+    this.#leave();
+    const rule = this.#rule;
+    const { balancer, podPlaces, deadlines, settings } = this.#context;
+    if (rule.podConnections === null) {
+      this.#goTo(balancer.pick(rule, this.#context.table(), this.#tried, this), null, failure);
+      return;
+    }
+    const places = podPlaces.of(rule, rule.podConnections);
+    const pick = podPlaces.pick(places, rule, this.#context.table(), this.#tried, this);
+    if (pick === null || 'endpoint' in pick) {
+      this.#goTo(pick, places, failure);
+    } else if (places.wait(this, pick)) {
+      this.#queue = places;
+      this.#slot ??= deadlines.claim(this);
+      deadlines.set(this.#slot, settings.connectTimeoutMs);
+    } else {
+      this.#end('pods-busy');
+    }
+  }
+
+  /** Address of the client. */
+  get source(): string {
+    return this.#client;
+  }
+
+  takePlace(): boolean {
+    const places = this.#queue;
+    if (places === null) return true;
+    const pick = this.#context.podPlaces.pick(places, this.#rule, this.#context.table(), this.#tried, this);
+    if (pick !== null && 'pod' in pick) return false;
+    this.#stopWaiting();
+    this.#goTo(pick, places, null);
+    return true;
+  }
+
+  onDeadline(): void {
+    this.#end('pods-busy');
+  }
+
+  #stopWaiting(): void {
+    this.#queue?.stopWaiting(this);
+    this.#queue = null;
+    if (this.#slot !== null) this.#context.deadlines.release(this.#slot);
+    this.#slot = null;
+  }
+
+  #goTo(pick: Pick | null, places: RoutePlaces | null, failure: ConnectFailure | null): void {
     if (pick === null) {
-      this.#end(failure === null ? balancer.absence(this.#rule, table) : 'connect-failed');
+      this.#end(
+        failure === null ? this.#context.balancer.absence(this.#rule, this.#context.table()) : 'connect-failed',
+      );
       return;
     }
     this.#pick = pick;
-    this.#leave();
-    this.#load = balancer.loadOf(pick.endpoint);
+    this.#load = this.#context.balancer.loadOf(pick.endpoint);
     this.#load.active++;
+    if (places !== null) this.#place = places.take(pick.endpoint);
     this.#upstream = this.#context.connector.dialRaw(pick, this);
   }
 
@@ -129,6 +187,8 @@ export class Passthrough implements UpstreamUser {
   #leave(): void {
     if (this.#load !== null) this.#load.active--;
     this.#load = null;
+    this.#place?.release();
+    this.#place = null;
   }
 
   onUpstreamRefused(): void {}
@@ -158,6 +218,7 @@ export class Passthrough implements UpstreamUser {
   #end(reason: EndReason): void {
     if (this.#over) return;
     this.#over = true;
+    this.#stopWaiting();
     this.#leave();
     this.#upstream?.destroy();
     this.#socket.destroy();
@@ -205,6 +266,8 @@ function isAnswer(reason: EndReason): reason is EndReason & AnswerReason {
     case 'endpoints-down':
     case 'connect-failed':
     case 'source-not-allowed':
+    case 'rate-limited':
+    case 'pods-busy':
       return true;
     default:
       return false;

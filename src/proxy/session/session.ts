@@ -11,6 +11,7 @@ import type { ProxyContext } from '../context.ts';
 import type { DeadlineOwner, DeadlineSlot } from '../deadlines.ts';
 import type { EndReason } from '../end-reason.ts';
 import type { HandshakeHolder, SourceKey } from '../listener/client-limits.ts';
+import { RouteVisits } from '../listener/route-limits.ts';
 import { handOn } from '../shared-read.ts';
 import type { ClientFacts } from './client-certificate.ts';
 import { AnnouncedConnection, type NamedEnds, peerAddress } from './connection-ends.ts';
@@ -46,6 +47,7 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
   #peek: GatheredBytes | null = null;
   #needBytes = 0;
   #slot: DeadlineSlot | null = null;
+  readonly #visits: RouteVisits;
   #stage: ProxyPrelude | HttpConnection | Http2Connection | Passthrough | null = null;
   /** The name that the client opened TLS for, if it is one. */
   #serverName: Host | undefined;
@@ -72,6 +74,7 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
     this.#listener = listener;
     this.#client = peerAddress(socket);
     this.#onEnd = onEnd;
+    this.#visits = new RouteVisits(context.routeLimits);
     if (context.proxySources?.has(this.#client) === true) this.#startPrelude();
     else this.#start(nothing);
   }
@@ -184,6 +187,7 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
       scheme,
       this.#client,
       forwarded,
+      this.#visits,
       onHttp2,
       this.#onStageEnd,
     );
@@ -197,6 +201,7 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
       scheme,
       this.#client,
       forwarded,
+      this.#visits,
       this.#serverName,
       first,
       this.#onStageEnd,
@@ -243,6 +248,7 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
         this.#socket,
         match.rule,
         this.#client,
+        this.#visits,
         new AnnouncedConnection(this.#socket, this.#named),
         hello.serverName ?? '',
         bytes,
@@ -289,6 +295,7 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
     this.#endHandshake();
     this.#releaseSlot();
     this.#context.clientLimits.disconnected(this.#source);
+    this.#visits.leave();
     if (this.#stage === null) this.#socket.destroy();
     this.#context.counters.ended(reason);
     this.#onEnd(this, reason);

@@ -52,6 +52,8 @@ export type ExpectedPath = {
   readonly serverTimeoutMs: null;
   readonly tunnelTimeoutMs: null;
   readonly allowedSources: null;
+  readonly rateLimit: null;
+  readonly podConnections: null;
   readonly rewrite: null;
   readonly hsts: null;
   readonly checkIntervalMs: null;
@@ -444,6 +446,8 @@ type ExpectedOptions = Pick<
   | 'serverTimeoutMs'
   | 'tunnelTimeoutMs'
   | 'allowedSources'
+  | 'rateLimit'
+  | 'podConnections'
   | 'rewrite'
   | 'hsts'
   | 'checkIntervalMs'
@@ -463,6 +467,8 @@ function optionsOf({ namespace, name, services, tls }: Route): ExpectedOptions {
     serverTimeoutMs: null,
     tunnelTimeoutMs: null,
     allowedSources: null,
+    rateLimit: null,
+    podConnections: null,
     rewrite: null,
     hsts: null,
     checkIntervalMs: null,
