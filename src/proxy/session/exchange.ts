@@ -117,7 +117,7 @@ export class Exchange implements UpstreamUser, RelayUser, Seeker {
 
   /** Begins with a request whose head has just been read and what came behind it. Answers what belongs to the next one. */
   begin(head: RequestHead, rest: Buffer): Buffer {
-    this.#record.begin(head.method, head.target, head.hostName);
+    this.#record.beginRead(head);
     this.#keepAlive = head.keepAlive;
     this.#wantsUpgrade = head.upgrade !== '';
     this.#repeatable = head.framing === 'none' && !this.#wantsUpgrade && idempotent.has(head.method);
@@ -148,6 +148,7 @@ export class Exchange implements UpstreamUser, RelayUser, Seeker {
     const rule = match.rule;
     this.#rule = rule;
     this.#record.route = rule.route;
+    this.#record.termination = rule.termination;
     if (rule.allowedSources !== null && match.kind !== 'redirect' && !isListed(rule.allowedSources, this.source)) {
       this.#answer(403, 'source-not-allowed', null);
       return rest;
@@ -183,7 +184,7 @@ export class Exchange implements UpstreamUser, RelayUser, Seeker {
 
   /** A request that has been read and shall not be looked at further. */
   refuseRead(head: RequestHead, status: number, reason: AnswerReason): void {
-    this.#record.begin(head.method, head.target, head.hostName);
+    this.#record.beginRead(head);
     this.#keepAlive = head.keepAlive;
     this.#isGrpc = head.isGrpc;
     this.#answer(status, reason, null);
@@ -226,7 +227,10 @@ export class Exchange implements UpstreamUser, RelayUser, Seeker {
   }
 
   #forward(rule: PathRule, head: RequestHead, rest: Buffer): Buffer {
-    if (rule.cookie !== null && head.has(Field.cookie)) this.cookie = head.takeCookie(rule.cookie.name);
+    if (rule.cookie !== null) {
+      if (head.has(Field.cookie)) this.cookie = head.takeCookie(rule.cookie.name);
+      this.#record.cookieState = this.cookie === '' ? 'NN' : 'VN';
+    }
     if (rule.rewrite !== null) head.target = rewrittenTarget(rule.rewrite, head.path, head.target);
     const ownLines = head.hostLine + this.#forwarded.lines(rule, head);
     const text = head.render(this.#forwarded.dropMask(rule), ownLines);
@@ -245,8 +249,11 @@ export class Exchange implements UpstreamUser, RelayUser, Seeker {
   /** The id comes first, so that actions may make use of it. */
   #edited(head: string, rule: PathRule, uniqueIds: UniqueIds | null): string {
     const actions = rule.requestActions ?? [];
-    const all = uniqueIds === null ? actions : [uniqueIds.next(this.#forwarded.sender), ...actions];
-    return editedHead(head, all, clientDer(rule, this.#forwarded.client));
+    const certificate = clientDer(rule, this.#forwarded.client);
+    if (uniqueIds === null) return editedHead(head, actions, certificate);
+    const id = uniqueIds.next(this.#forwarded.sender);
+    this.#record.uniqueId = id;
+    return editedHead(head, [uniqueIds.action(id), ...actions], certificate);
   }
 
   #redirect(head: RequestHead): void {
@@ -308,7 +315,7 @@ export class Exchange implements UpstreamUser, RelayUser, Seeker {
       return;
     }
     this.#pick = pick;
-    this.#record.goesTo(pick.endpoint);
+    this.#record.goesTo(pick);
     this.#state = 'connecting';
     const { connector } = this.#context;
     const { hostName, retries } = this.#record;
@@ -340,6 +347,7 @@ export class Exchange implements UpstreamUser, RelayUser, Seeker {
       return;
     }
     this.#state = 'exchanging';
+    this.#record.sent();
     const body = this.#requestBody;
     this.#chunks = this.#bare && upstream.framed && body.framing === 'chunked';
     const last = body.done && this.#trailers === '' && !this.#tunnels;
@@ -377,7 +385,6 @@ export class Exchange implements UpstreamUser, RelayUser, Seeker {
   }
 
   onUpstreamConnected(): void {
-    this.#record.connected();
     const { connector } = this.#context;
     const upstream = this.#upstream;
     if (upstream instanceof UpstreamConnection) {
@@ -507,7 +514,10 @@ export class Exchange implements UpstreamUser, RelayUser, Seeker {
     let lines = hsts === null ? '' : `Strict-Transport-Security: ${hsts}\r\n`;
     if (cookie !== null) {
       const value = cookieOf(this.#pick.endpoint);
-      if (value !== this.cookie) lines += `Set-Cookie: ${cookie.name}=${value}; ${cookie.attributes}\r\n`;
+      if (value !== this.cookie) {
+        this.#record.cookieState = this.cookie === '' ? 'NI' : 'II';
+        lines += `Set-Cookie: ${cookie.name}=${value}; ${cookie.attributes}\r\n`;
+      }
     }
     return lines;
   }
@@ -563,6 +573,7 @@ export class Exchange implements UpstreamUser, RelayUser, Seeker {
       this.onBadResponse('unasked-switch');
       return;
     }
+    this.#record.responded(head);
     const protocol = head.upgrade;
     head.dropFraming();
     const upgrade = protocol === '' ? '' : `Upgrade: ${protocol}\r\n`;

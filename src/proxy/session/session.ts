@@ -7,6 +7,8 @@ import { TLSSocket } from 'node:tls';
 import { maxHelloBytes, readClientHello } from '../../protocol/client-hello.ts';
 import { GatheredBytes } from '../../protocol/gathered-bytes.ts';
 import { type Host, parseHost } from '../../table/host.ts';
+import { ConnectionFacts } from '../access-log/connection-facts.ts';
+import { connectionLine } from '../access-log/connection-line.ts';
 import type { ProxyContext } from '../context.ts';
 import type { DeadlineOwner, DeadlineSlot } from '../deadlines.ts';
 import type { EndReason } from '../end-reason.ts';
@@ -39,6 +41,8 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
   /** The client's address: the peer's, until a PROXY header says otherwise. */
   #client: string;
   #named: NamedEnds | null = null;
+  /** Null where no access log is written. */
+  readonly #facts: ConnectionFacts | null;
   /** Under what the connection is counted; null while, or where, it is not. */
   #source: SourceKey | null = null;
   readonly #onEnd: (session: Session, reason: EndReason) => void;
@@ -72,6 +76,7 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
     this.#listener = listener;
     this.#client = peerAddress(socket);
     this.#onEnd = onEnd;
+    this.#facts = context.accessLog === null ? null : new ConnectionFacts(listener, socket);
     if (context.proxySources?.has(this.#client) === true) this.#startPrelude();
     else this.#start(nothing);
   }
@@ -138,6 +143,7 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
       (header, rest) => {
         this.#stage = null;
         this.#named = header;
+        this.#facts?.name(header);
         this.#client = header.source?.address ?? this.#client;
         this.#start(rest);
       },
@@ -167,7 +173,9 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
     const { settings } = this.#context;
     const port =
       this.#named?.destination?.port ?? (scheme === 'http' ? settings.publicHttpPort : settings.publicHttpsPort);
-    const isHttp2 = socket instanceof TLSSocket && socket.alpnProtocol === 'h2';
+    const tls = socket instanceof TLSSocket ? socket : null;
+    const isHttp2 = tls?.alpnProtocol === 'h2';
+    this.#facts?.ready(tls, this.#serverName !== undefined);
     const announced = new AnnouncedConnection(this.#socket, this.#named);
     const version = isHttp2 ? 'h2' : null;
     const forwarded = new ForwardedHeaders(this.#client, scheme, port, version, certified, announced);
@@ -183,6 +191,7 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
       socket,
       scheme,
       this.#client,
+      this.#facts,
       forwarded,
       onHttp2,
       this.#onStageEnd,
@@ -196,6 +205,7 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
       socket,
       scheme,
       this.#client,
+      this.#facts,
       forwarded,
       this.#serverName,
       first,
@@ -243,6 +253,7 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
         this.#socket,
         match.rule,
         this.#client,
+        this.#facts,
         new AnnouncedConnection(this.#socket, this.#named),
         hello.serverName ?? '',
         bytes,
@@ -283,12 +294,22 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
     this.#slot = null;
   }
 
+  /** Tells of a connection that ended before anybody took it over. */
+  #tellUnserved(reason: EndReason): void {
+    const { accessLog, settings } = this.#context;
+    if (accessLog === null || this.#facts === null) return;
+    if (this.#stage !== null && !(this.#stage instanceof ProxyPrelude)) return;
+    if (settings.dontLogNull && this.#socket.bytesRead === 0) return;
+    if (accessLog.sampled()) accessLog.write(connectionLine(this.#facts, this.#client, reason, accessLog.serial));
+  }
+
   #end(reason: EndReason): void {
     if (this.#over) return;
     this.#over = true;
     this.#endHandshake();
     this.#releaseSlot();
     this.#context.clientLimits.disconnected(this.#source);
+    this.#tellUnserved(reason);
     if (this.#stage === null) this.#socket.destroy();
     this.#context.counters.ended(reason);
     this.#onEnd(this, reason);
