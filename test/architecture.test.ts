@@ -59,6 +59,8 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   pino: ['telemetry/log.ts'],
   'node:net': ['proxy/', 'replication/', 'admin/', 'cli/demo', 'supervisor.ts'],
   'node:tls': ['proxy/', 'replication/', 'admin/', 'cli/demo'],
+  'node:dgram': ['proxy/access-log/'],
+  'node:ffi': ['proxy/access-log/unix-datagram.ts'],
   'node:http': ['admin/', 'cli/demo'],
   'node:https': ['cli/demo'],
   'node:child_process': ['supervisor.ts'],

@@ -5,6 +5,7 @@ import { adminTlsProblems } from '../admin/tls-settings.ts';
 import { helpText } from '../config/describe.ts';
 import { loadConfig, type SettingCheck } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
+import { accessLogProblems } from '../proxy/access-log/access-log-settings.ts';
 import { tlsProblems } from '../proxy/tls-settings.ts';
 import { BindError, type BoundPorts, BoundSockets, Supervisor } from '../supervisor.ts';
 import { createLog } from '../telemetry/log.ts';
@@ -14,7 +15,12 @@ import { makeDefaultCertificate } from './make-certificate.ts';
 const sameSignalMs = 250;
 
 /** What only OpenSSL and the files themselves can tell of the settings. */
-export const settingChecks: readonly SettingCheck[] = [tlsProblems, adminTlsProblems, credentialProblems];
+export const settingChecks: readonly SettingCheck[] = [
+  tlsProblems,
+  accessLogProblems,
+  adminTlsProblems,
+  credentialProblems,
+];
 
 /** Runs the router until a signal ends it. Answers the exit code; 2 for a wrong configuration, 1 for a start that failed. */
 export async function serve(args: readonly string[]): Promise<number> {

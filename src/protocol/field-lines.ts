@@ -149,6 +149,19 @@ export class FieldLines {
     return this.text.charCodeAt(at + name.length) === COLON && sameName(this.text, at, name);
   }
 
+  /** The value of each line with this name, in lower case, dropped or not, in order. */
+  fieldsNamed(name: string): string[] {
+    const values: string[] = [];
+    for (let line = 0; line < this.count; line++) {
+      const at = this.#lineAt[line] ?? 0;
+      const end = at + name.length;
+      if (this.text.charCodeAt(end) === COLON && this.text.slice(at, end).toLowerCase() === name) {
+        values.push(this.value(line));
+      }
+    }
+    return values;
+  }
+
   /** The options of Connection, lower-case. The two that nearly every message has are told apart without a list. */
   connectionOptions(): ReadonlySet<string> {
     const line = this.find(Field.connection, 0);

@@ -67,6 +67,16 @@ export class RequestHead {
     return null;
   }
 
+  /** Bytes of the head as it was read, with its empty line. */
+  get bytes(): number {
+    return this.#lines.text.length + 2;
+  }
+
+  /** The value of each field with this name, in lower case, as it came, in order. */
+  fieldsNamed(name: string): readonly string[] {
+    return this.#lines.fieldsNamed(name);
+  }
+
   /** Whether fields of this kind are in the request. */
   has(kind: number): boolean {
     return this.#lines.has(kind);

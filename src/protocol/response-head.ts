@@ -64,6 +64,11 @@ export class ResponseHead {
     return this.#readFraming() ?? this.#readConnection();
   }
 
+  /** The value of each field with this name, in lower case, as it came, in order. */
+  fieldsNamed(name: string): readonly string[] {
+    return this.#lines.fieldsNamed(name);
+  }
+
   /** Whether the head can go on as its own bytes, if nothing is to be added: see `compact`. */
   get passable(): boolean {
     return this.minorVersion === 1 && this.#lines.lengthLine === '';

@@ -5,7 +5,7 @@ import type { HeadLimits } from '../protocol/field-lines.ts';
 import type { RouteTable } from '../table/route-table.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Histogram, Metrics, Series } from '../telemetry/metrics.ts';
-import type { AccessLog } from './access-log.ts';
+import type { AccessLog } from './access-log/access-log.ts';
 import type { AnswerBook } from './answers.ts';
 import type { Compression } from './compression.ts';
 import type { Deadlines } from './deadlines.ts';
@@ -46,7 +46,8 @@ export type ProxySettings = Pick<
   | 'maxHandshakesPerSource'
   | 'maxIdleUpstream'
   | 'maxCertificateContexts'
-  | 'accessLogSample'
+  | 'dontLogNull'
+  | 'ignoreProbes'
   | 'strictSni'
 >;
 

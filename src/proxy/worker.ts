@@ -9,7 +9,7 @@ import { Subscriber } from '../replication/subscriber.ts';
 import { createLog, type Log } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import { observeProcess } from '../telemetry/process-metrics.ts';
-import { AccessLog } from './access-log.ts';
+import { AccessLog } from './access-log/access-log.ts';
 import { AnswerBook } from './answers.ts';
 import { Compression } from './compression.ts';
 import { type ProxyContext, ProxyCounters } from './context.ts';
@@ -124,7 +124,7 @@ class Worker {
       deadlines,
       answers: new AnswerBook(this.metrics, this.#log),
       compression: config.compression ? new Compression(config, this.metrics) : null,
-      accessLog: config.accessLogSample > 0 ? new AccessLog(config.accessLogSample, this.metrics, worker) : null,
+      accessLog: AccessLog.of(config, this.metrics, this.#log, worker, (listener) => this.#openConnections(listener)),
       uniqueIds: uniqueIdsOf(config),
       counters: new ProxyCounters(this.metrics),
       metrics: this.metrics,
@@ -166,6 +166,7 @@ class Worker {
     this.#checks.close();
     this.#subscriber.close();
     this.#context.connector.close();
+    await this.#context.accessLog?.close();
     notify({ kind: 'heartbeat', series: this.metrics.snapshot() });
     if (process.connected) process.disconnect?.();
     process.exit(0);
@@ -195,8 +196,13 @@ class Worker {
   }
 
   #sessionCount(): number {
+    return this.#openConnections(null);
+  }
+
+  #openConnections(name: 'http' | 'https' | null): number {
     let count = 0;
-    for (const listener of this.#listeners) count += listener.sessions.size;
+    for (const listener of this.#listeners)
+      if (name === null || listener.name === name) count += listener.sessions.size;
     return count;
   }
 

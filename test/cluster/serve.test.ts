@@ -8,16 +8,24 @@ import { answering, getRequest, ok, Peer, Pod } from '../support/peers.ts';
 import { NamedPod, routeYaml, serviceYaml } from '../support/pods.ts';
 import { get } from '../support/requests.ts';
 import { eventually, ManifestFolder, RunningRouter, runCommand } from '../support/router.ts';
+import { SyslogReceiver } from '../support/syslog-receiver.ts';
 
 describe('a start that cannot succeed', () => {
   test('every configuration error is told at once, by the name that the user typed; exit code 2', async () => {
     const { code, stdout, stderr } = await runCommand(
       ['serve', '--source', 'files', '--manifests', '/nonexistent', '--http-port', 'abc', '--wrokers', '2'],
-      { ROUTER_DEFAULT_CONNECT_TIMEOUT: 'soon' },
+      { ROUTER_DEFAULT_CONNECT_TIMEOUT: 'soon', ROUTER_SYSLOG_FORMAT: '%zz' },
     );
     expect(code).toBe(2);
     expect(stdout).toBe('');
-    for (const name of ['--manifests', '--http-port', '--wrokers', '--workers', 'ROUTER_DEFAULT_CONNECT_TIMEOUT']) {
+    for (const name of [
+      '--manifests',
+      '--http-port',
+      '--wrokers',
+      '--workers',
+      'ROUTER_DEFAULT_CONNECT_TIMEOUT',
+      'ROUTER_SYSLOG_FORMAT',
+    ]) {
       expect(stderr).toContain(name);
     }
   });
@@ -149,6 +157,30 @@ describe('a running router', () => {
     const missing = (): Promise<number> =>
       router.metric('headgate_sessions_ended_total', 'reason="proxy-header-missing"');
     await eventually(missing, (count) => count === 1);
+  });
+
+  test('the access log to a syslog server, up to the last line', async () => {
+    await using receiver = await SyslogReceiver.start('tcp');
+    await using pod = await Pod.start(answering(ok('hi')));
+    using folder = new ManifestFolder();
+    folder.write('all.yaml', routeYaml('web', 'web.test', 'web') + serviceYaml('web', [pod.port]));
+    const env = {
+      ROUTER_SYSLOG_ADDRESS: receiver.address,
+      ROUTER_SYSLOG_FORMAT: '"%b %{+Q}r %ac %[capture.req.hdr(0)]"',
+      ROUTER_LOG_LEVEL: 'info',
+      ROUTER_CAPTURE_HTTP_REQUEST_HEADERS: 'Host:5',
+    };
+    await using router = await RunningRouter.start(folder, ['--workers', '2'], env);
+    using peer = await Peer.connect(router.httpPort);
+    await peer.write(getRequest('web.test'));
+    expect((await peer.message()).status).toBe(200);
+    expect(await receiver.messages(1)).toEqual(['be_http:default:web "GET / HTTP/1.1" 1 web.t\n']);
+    await peer.write(getRequest('web.test', '/last'));
+    await peer.message();
+    router.kill('SIGTERM');
+    await router.exited;
+    expect((await receiver.messages(2))[1]).toContain('GET /last');
+    expect(router.lines.filter(({ msg }) => msg === 'access')).toEqual([]);
   });
 
   test('readiness, liveness and metrics on the admin port; /debug keeps strangers out', async () => {

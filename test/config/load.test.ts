@@ -146,6 +146,16 @@ test('the defaults', () => {
     shutdownTimeoutMs: 30_000,
     logLevel: 'info',
     accessLogSample: 0,
+    syslogAddress: '',
+    syslogFormat: '',
+    syslogFacility: 'local1',
+    syslogLevel: 'warning',
+    syslogMaxLength: 1024,
+    captureRequestHeaders: '',
+    captureResponseHeaders: '',
+    captureCookie: '',
+    dontLogNull: false,
+    ignoreProbes: false,
   });
 });
 

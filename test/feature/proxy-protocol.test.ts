@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { readProxyHeader, renderProxyHeader } from '../../src/protocol/proxy-header.ts';
-import type { AccessLine } from '../../src/proxy/access-log.ts';
+import type { AccessLine } from '../../src/proxy/access-log/access-line.ts';
 import type { EndReason } from '../../src/proxy/end-reason.ts';
 import { makeCertificate } from '../support/certificates.ts';
 import { connectTlsInPieces } from '../support/cut-stream.ts';

@@ -4,7 +4,10 @@
 import { randomBytes } from 'node:crypto';
 import { BoundSocket } from 'node:net';
 import type { HeadLimits } from '../../src/protocol/field-lines.ts';
-import { type AccessLine, AccessLog } from '../../src/proxy/access-log.ts';
+import type { AccessLine } from '../../src/proxy/access-log/access-line.ts';
+import { AccessLog } from '../../src/proxy/access-log/access-log.ts';
+import type { AccessLogSettings } from '../../src/proxy/access-log/access-log-settings.ts';
+import { Captures } from '../../src/proxy/access-log/captures.ts';
 import { AnswerBook, type AnswerReason } from '../../src/proxy/answers.ts';
 import { Compression, type CompressionSettings } from '../../src/proxy/compression.ts';
 import { type ProxyContext, ProxyCounters, type ProxySettings } from '../../src/proxy/context.ts';
@@ -33,7 +36,7 @@ import { type MetricName, Metrics } from '../../src/telemetry/metrics.ts';
 import { makeCertificate } from './certificates.ts';
 import { certificate, defaultCertificate } from './rules.ts';
 
-type TestSettings = ProxySettings & TerminatorSettings & { readonly clientHeaderFilter: boolean };
+type TestSettings = ProxySettings & TerminatorSettings & AccessLogSettings & { readonly clientHeaderFilter: boolean };
 
 /** Long enough that no test meets one of them by accident; ports as in the golden cases. */
 const testSettings: TestSettings = {
@@ -63,6 +66,16 @@ const testSettings: TestSettings = {
   maxIdleUpstream: 64,
   maxCertificateContexts: 2_000,
   accessLogSample: 0,
+  syslogAddress: '',
+  syslogFormat: '',
+  syslogFacility: 'local1',
+  syslogLevel: 'info',
+  syslogMaxLength: 1024,
+  captureRequestHeaders: '',
+  captureResponseHeaders: '',
+  captureCookie: '',
+  dontLogNull: false,
+  ignoreProbes: false,
   strictSni: false,
   clientHeaderFilter: true,
   clientSubjectFilter: '',
@@ -109,6 +122,7 @@ export class DataPlane implements AsyncDisposable {
   readonly httpPort: number;
   readonly httpsPort: number;
   readonly #pool: UpstreamPool;
+  readonly #accessLog: AccessLog | null;
   readonly #connector: WatchedConnector;
   readonly #deadlines: WatchedDeadlines = new WatchedDeadlines();
   readonly #terminator: TlsTerminator;
@@ -138,6 +152,10 @@ export class DataPlane implements AsyncDisposable {
       checks.dialled(...dial),
     );
     this.podPlaces = new PodPlaces(balancer, 0, 1);
+    this.#accessLog =
+      options.accessLines === undefined
+        ? AccessLog.of(settings, metrics, log, 0, (listener) => this.#openConnections(listener))
+        : new RecordingAccessLog(settings, options.accessLines);
     const context: ProxyContext = {
       settings,
       limits,
@@ -151,7 +169,7 @@ export class DataPlane implements AsyncDisposable {
       deadlines: this.#deadlines,
       answers: new AnswerBook(metrics, log),
       compression: options.compression === undefined ? null : new Compression(options.compression, metrics),
-      accessLog: options.accessLines === undefined ? null : new RecordingAccessLog(options.accessLines, metrics),
+      accessLog: this.#accessLog,
       uniqueIds: uniqueIdsOf(settings),
       counters: new ProxyCounters(metrics),
       metrics,
@@ -203,7 +221,13 @@ export class DataPlane implements AsyncDisposable {
 
   /** Sessions open now. */
   get sessions(): number {
-    return this.#listeners.reduce((count, listener) => count + listener.sessions.size, 0);
+    return this.#openConnections(null);
+  }
+
+  #openConnections(name: 'http' | 'https' | null): number {
+    return this.#listeners
+      .filter((listener) => name === null || listener.name === name)
+      .reduce((count, listener) => count + listener.sessions.size, 0);
   }
 
   /** Waits until so many Sessions have ended since the start, and answers why the last of them did. */
@@ -251,6 +275,7 @@ export class DataPlane implements AsyncDisposable {
     this.#checks.close();
     this.#connector.close();
     this.#deadlines.close();
+    await this.#accessLog?.close();
     if (Object.values(left).some((count) => count !== 0)) {
       throw new Error(`left behind: ${JSON.stringify(left)}; ended before: ${this.endReasons.join(' ')}`);
     }
@@ -318,8 +343,8 @@ class WatchedConnector extends Connector {
 class RecordingAccessLog extends AccessLog {
   readonly #lines: AccessLine[];
 
-  constructor(lines: AccessLine[], metrics: Metrics) {
-    super(1, metrics, 0);
+  constructor(settings: AccessLogSettings, lines: AccessLine[]) {
+    super(1, Captures.of(settings), null, null);
     this.#lines = lines;
   }
 

@@ -1,11 +1,15 @@
 // What is told of one exchange when it is over: metrics, the access line, and for answers of our own the log.
 
-import type { Endpoint, RouteKey, Scheme } from '../../table/entries.ts';
+import type { RequestHead } from '../../protocol/request-head.ts';
+import type { ResponseHead } from '../../protocol/response-head.ts';
+import type { RouteKey, Scheme, Termination } from '../../table/entries.ts';
+import type { Captured } from '../access-log/captures.ts';
+import type { ConnectionFacts } from '../access-log/connection-facts.ts';
+import { type End, type Stage, terminationState } from '../access-log/termination-state.ts';
 import type { AnswerReason } from '../answers.ts';
 import type { ProxyContext } from '../context.ts';
-import type { EndReason } from '../end-reason.ts';
 import type { Security } from '../health/endpoint-health.ts';
-import type { Load } from '../upstream/balancer.ts';
+import type { Load, Pick } from '../upstream/balancer.ts';
 import type { Place } from '../upstream/pod-places.ts';
 
 export class ExchangeRecord {
@@ -13,26 +17,64 @@ export class ExchangeRecord {
   target = '';
   hostName = '';
   route: RouteKey | null = null;
+  termination: Termination | null = null;
   /** The Endpoint that was asked last. */
-  endpoint: string | null = null;
+  pick: Pick | null = null;
   retries = 0;
   receivedBytes = 0;
   sentBytes = 0;
+  /** What the request is called, where it has a name. */
+  uniqueId = '';
+  /** What became of a sticky cookie, in HAProxy's two letters. */
+  cookieState = '--';
   readonly #context: ProxyContext;
   readonly #scheme: Scheme;
   readonly #client: string;
+  /** Null where no access log is written. */
+  readonly #connection: ConnectionFacts | null;
+  readonly #protocol: 'HTTP/1' | 'HTTP/2';
+  #minorVersion = 1;
+  #headBytes = 0;
+  #detail: string | null = null;
+  #isFirst = false;
+  #idleSinceMs = 0;
+  /** When the head began that is not whole yet; 0 where it came at once. */
+  #headBeganMs = 0;
+  #beganMs = 0;
   #startedMs = 0;
-  #connectedMs = 0;
+  #queuedMs = 0;
+  #sentMs = 0;
   #firstByteMs = 0;
+  #hasResponse = false;
+  #request: Captured | null = null;
+  #response: Captured | null = null;
   /** Of the Endpoint that has the request or tunnel now. */
   #load: Load | null = null;
   /** With it, where the Route limits those. */
   #place: Place | null = null;
 
-  constructor(context: ProxyContext, scheme: Scheme, client: string) {
+  constructor(
+    context: ProxyContext,
+    scheme: Scheme,
+    client: string,
+    connection: ConnectionFacts | null,
+    protocol: 'HTTP/1' | 'HTTP/2',
+  ) {
     this.#context = context;
     this.#scheme = scheme;
     this.#client = client;
+    this.#connection = connection;
+    this.#protocol = protocol;
+  }
+
+  /** Of the Endpoint that was asked last: its address and port. */
+  get endpoint(): string | null {
+    return this.pick === null ? null : this.pick.endpoint.authority;
+  }
+
+  /** The head of the next exchange has begun to come. */
+  headBegan(): void {
+    if (this.#connection !== null) this.#headBeganMs = performance.now();
   }
 
   /** A new exchange; empty texts where not even its head could be read. */
@@ -41,20 +83,20 @@ export class ExchangeRecord {
     this.target = target;
     this.hostName = hostName;
     this.route = null;
-    this.endpoint = null;
+    this.termination = null;
+    this.pick = null;
     this.retries = 0;
     this.receivedBytes = 0;
     this.sentBytes = 0;
     this.#startedMs = performance.now();
-    this.#connectedMs = 0;
-    this.#firstByteMs = 0;
+    if (this.#connection !== null) this.#beginLine(this.#connection);
   }
 
   /** The request goes to this Endpoint, and to none that it went to before. */
-  goesTo(endpoint: Endpoint): void {
+  goesTo(pick: Pick): void {
     this.leave();
-    this.endpoint = endpoint.authority;
-    this.#load = this.#context.balancer.loadOf(endpoint);
+    this.pick = pick;
+    this.#load = this.#context.balancer.loadOf(pick.endpoint);
     this.#load.active++;
   }
 
@@ -68,16 +110,43 @@ export class ExchangeRecord {
     this.#place = place;
   }
 
-  connected(): void {
-    this.#connectedMs = performance.now();
+  /** A new exchange whose head has just been read. */
+  beginRead(head: RequestHead): void {
+    this.begin(head.method, head.target, head.hostName);
+    if (this.#connection === null) return;
+    this.#minorVersion = head.minorVersion;
+    this.#headBytes = head.bytes;
+    const captures = this.#context.accessLog?.captures ?? null;
+    if (captures === null) return;
+    this.#request = captures.ofRequest(head);
+    this.#response = captures.noResponse;
+  }
+
+  /** It has waited so long for a slot of a pod. */
+  queued(ms: number): void {
+    this.#queuedMs += ms;
+  }
+
+  /** It goes to a pod, on a connection that stands. */
+  sent(): void {
+    if (this.#connection !== null) this.#sentMs = performance.now();
   }
 
   firstByte(): void {
-    if (this.#firstByteMs === 0 && this.#context.accessLog !== null) this.#firstByteMs = performance.now();
+    if (this.#firstByteMs === 0 && this.#connection !== null) this.#firstByteMs = performance.now();
+  }
+
+  /** The head of the pod's final response, before anything is changed. */
+  responded(head: ResponseHead): void {
+    if (this.#connection === null) return;
+    this.#hasResponse = true;
+    const captures = this.#context.accessLog?.captures ?? null;
+    if (captures !== null) this.#response = captures.ofResponse(head);
   }
 
   /** Tells of an answer of the router's own. */
   answered(status: number, reason: AnswerReason, detail: string | null): void {
+    this.#detail = detail;
     const query = this.target.indexOf('?');
     this.#context.answers.record(status, reason, {
       route: this.route,
@@ -91,7 +160,7 @@ export class ExchangeRecord {
   }
 
   /** The exchange is over; status 0 where none was sent. */
-  end(status: number, end: 'forwarded' | AnswerReason | EndReason): void {
+  end(status: number, end: End): void {
     // The health path is asked all the time, by the router itself too: as with HAProxy's monitor-uri it is nobody's request.
     if (end === 'health') return;
     this.count(status);
@@ -116,26 +185,75 @@ export class ExchangeRecord {
     counters.sent.value += this.sentBytes;
   }
 
-  writeLine(status: number, end: 'forwarded' | AnswerReason | EndReason): void {
+  writeLine(status: number, end: End): void {
     this.leave();
-    const accessLog = this.#context.accessLog;
+    if (this.#connection !== null) this.#writeLine(this.#connection, status, end);
+  }
+
+  #beginLine(connection: ConnectionFacts): void {
+    this.#isFirst = connection.requests++ === 0;
+    this.#beganMs = this.#headBeganMs === 0 ? this.#startedMs : this.#headBeganMs;
+    // Streams do not wait for one another.
+    this.#idleSinceMs = this.#protocol === 'HTTP/1' ? connection.idleSinceMs : this.#beganMs;
+    this.#headBeganMs = 0;
+    this.#minorVersion = 1;
+    this.#headBytes = 0;
+    this.#detail = null;
+    this.#queuedMs = 0;
+    this.#sentMs = 0;
+    this.#firstByteMs = 0;
+    this.#hasResponse = false;
+    this.#request = null;
+    this.#response = null;
+    this.uniqueId = '';
+    this.cookieState = '--';
+  }
+
+  #writeLine(connection: ConnectionFacts, status: number, end: End): void {
+    const nowMs = performance.now();
+    connection.idleSinceMs = nowMs;
+    const { accessLog } = this.#context;
     if (accessLog === null || !accessLog.sampled()) return;
+    const isSent = this.#sentMs > 0;
     accessLog.write({
+      connection,
       client: this.#client,
       scheme: this.#scheme,
-      method: this.method === '' ? null : this.method,
+      method: this.method,
+      target: this.target,
       host: this.hostName,
-      target: this.target === '' ? null : this.target,
-      status: status === 0 ? null : status,
+      httpVersion: this.#protocol === 'HTTP/2' ? '2.0' : this.#minorVersion === 1 ? '1.1' : '1.0',
+      status,
       route: this.route,
-      endpoint: this.endpoint,
-      connectMs: this.#connectedMs === 0 ? null : this.#connectedMs - this.#startedMs,
-      firstByteMs: this.#firstByteMs === 0 ? null : this.#firstByteMs - this.#startedMs,
-      totalMs: performance.now() - this.#startedMs,
-      receivedBytes: this.receivedBytes,
+      termination: this.termination,
+      pick: this.pick,
+      beganAtMs: connection.acceptedAtMs + this.#beganMs - connection.acceptedMs,
+      handshakeMs: this.#isFirst ? connection.handshakeMs : 0,
+      idleMs: Math.max(0, this.#beganMs - this.#idleSinceMs),
+      headMs: this.target === '' ? null : this.#startedMs - this.#beganMs,
+      queueMs: this.pick === null ? null : this.#queuedMs,
+      connectMs: isSent ? Math.max(0, this.#sentMs - this.#startedMs - this.#queuedMs) : null,
+      firstByteMs: isSent && this.#firstByteMs > 0 ? Math.max(0, this.#firstByteMs - this.#sentMs) : null,
+      totalMs: nowMs - this.#beganMs,
+      receivedBytes: this.#headBytes + this.receivedBytes,
       sentBytes: this.sentBytes,
       retries: this.retries,
+      endpointRequests: this.pick === null ? 0 : this.#context.balancer.loadOf(this.pick.endpoint).active,
+      uniqueId: this.uniqueId,
+      serial: accessLog.serial,
       end,
+      terminationState: terminationState(end, this.#stage(status), this.#detail),
+      cookieState: this.cookieState,
+      request: this.#request,
+      response: this.#response,
     });
+  }
+
+  #stage(status: number): Stage {
+    if (this.target === '') return 'request';
+    // A tunnel has no final response, but a status that says that it stands.
+    if (this.#hasResponse || (status > 0 && status < 300)) return 'data';
+    if (this.#sentMs > 0) return 'headers';
+    return this.pick === null ? 'request' : 'connect';
   }
 }

@@ -63,6 +63,8 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
   #repeatable = false;
   #isGrpc = false;
   #rule: PathRule | null = null;
+  /** Since when it waits for a pod, as far as that is not told of. */
+  #queuedMs = 0;
   #headText = '';
   /** What the client says of the Endpoint that it had before; empty for nothing. */
   cookie = '';
@@ -125,7 +127,7 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
 
   /** Begins with a request whose head has just been read and what came behind it. Answers what belongs to the next one. */
   begin(head: RequestHead, rest: Buffer): Buffer {
-    this.#record.begin(head.method, head.target, head.hostName);
+    this.#record.beginRead(head);
     this.#keepAlive = head.keepAlive;
     this.#wantsUpgrade = head.upgrade !== '';
     this.#repeatable = head.framing === 'none' && !this.#wantsUpgrade && idempotent.has(head.method);
@@ -156,6 +158,7 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
     const rule = match.rule;
     this.#rule = rule;
     this.#record.route = rule.route;
+    this.#record.termination = rule.termination;
     if (rule.allowedSources !== null && match.kind !== 'redirect' && !isListed(rule.allowedSources, this.source)) {
       this.#answer(403, 'source-not-allowed', null);
       return rest;
@@ -198,7 +201,7 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
 
   /** A request that has been read and shall not be looked at further. */
   refuseRead(head: RequestHead, status: number, reason: AnswerReason): void {
-    this.#record.begin(head.method, head.target, head.hostName);
+    this.#record.beginRead(head);
     this.#keepAlive = head.keepAlive;
     this.#isGrpc = head.isGrpc;
     this.#answer(status, reason, null);
@@ -241,7 +244,10 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
   }
 
   #forward(rule: PathRule, head: RequestHead, rest: Buffer): Buffer {
-    if (rule.cookie !== null && head.has(Field.cookie)) this.cookie = head.takeCookie(rule.cookie.name);
+    if (rule.cookie !== null) {
+      if (head.has(Field.cookie)) this.cookie = head.takeCookie(rule.cookie.name);
+      this.#record.cookieState = this.cookie === '' ? 'NN' : 'VN';
+    }
     if (rule.rewrite !== null) head.target = rewrittenTarget(rule.rewrite, head.path, head.target);
     const ownLines = head.hostLine + this.#forwarded.lines(rule, head);
     const text = head.render(this.#forwarded.dropMask(rule), ownLines);
@@ -260,8 +266,11 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
   /** The id comes first, so that actions may make use of it. */
   #edited(head: string, rule: PathRule, uniqueIds: UniqueIds | null): string {
     const actions = rule.requestActions ?? [];
-    const all = uniqueIds === null ? actions : [uniqueIds.next(this.#forwarded.sender), ...actions];
-    return editedHead(head, all, clientDer(rule, this.#forwarded.client));
+    const certificate = clientDer(rule, this.#forwarded.client);
+    if (uniqueIds === null) return editedHead(head, actions, certificate);
+    const id = uniqueIds.next(this.#forwarded.sender);
+    this.#record.uniqueId = id;
+    return editedHead(head, [uniqueIds.action(id), ...actions], certificate);
   }
 
   #redirect(head: RequestHead): void {
@@ -329,6 +338,7 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
     } else if (places.wait(this, pick)) {
       this.#state = 'connecting';
       this.#queue = places;
+      this.#queuedMs = performance.now();
       this.#downstream.setDeadline(settings.connectTimeoutMs);
     } else {
       this.#answer(503, 'pods-busy', 'too many wait already');
@@ -336,6 +346,9 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
   }
 
   takePlace(): boolean {
+    const waitedMs = performance.now() - this.#queuedMs;
+    this.#queuedMs += waitedMs;
+    this.#record.queued(waitedMs);
     const rule = this.#rule;
     const places = this.#queue;
     if (rule === null || places === null) return true;
@@ -365,7 +378,7 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
       return;
     }
     this.#pick = pick;
-    this.#record.goesTo(pick.endpoint);
+    this.#record.goesTo(pick);
     if (places !== null) this.#record.takes(places.take(pick.endpoint));
     this.#state = 'connecting';
     const { connector } = this.#context;
@@ -398,6 +411,7 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
       return;
     }
     this.#state = 'exchanging';
+    this.#record.sent();
     const body = this.#requestBody;
     this.#chunks = this.#bare && upstream.framed && body.framing === 'chunked';
     const last = body.done && this.#trailers === '' && !this.#tunnels;
@@ -435,7 +449,6 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
   }
 
   onUpstreamConnected(): void {
-    this.#record.connected();
     const { connector } = this.#context;
     const upstream = this.#upstream;
     if (upstream instanceof UpstreamConnection) {
@@ -565,7 +578,10 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
     let lines = hsts === null ? '' : `Strict-Transport-Security: ${hsts}\r\n`;
     if (cookie !== null) {
       const value = cookieOf(this.#pick.endpoint);
-      if (value !== this.cookie) lines += `Set-Cookie: ${cookie.name}=${value}; ${cookie.attributes}\r\n`;
+      if (value !== this.cookie) {
+        this.#record.cookieState = this.cookie === '' ? 'NI' : 'II';
+        lines += `Set-Cookie: ${cookie.name}=${value}; ${cookie.attributes}\r\n`;
+      }
     }
     return lines;
   }
@@ -621,6 +637,7 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
       this.onBadResponse('unasked-switch');
       return;
     }
+    this.#record.responded(head);
     const protocol = head.upgrade;
     head.dropFraming();
     const upgrade = protocol === '' ? '' : `Upgrade: ${protocol}\r\n`;

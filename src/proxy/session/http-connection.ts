@@ -9,6 +9,7 @@ import { type Refusal, refusal } from '../../protocol/refusals.ts';
 import { RequestHead } from '../../protocol/request-head.ts';
 import { ResponseHead } from '../../protocol/response-head.ts';
 import type { Scheme } from '../../table/entries.ts';
+import type { ConnectionFacts } from '../access-log/connection-facts.ts';
 import type { ProxyContext } from '../context.ts';
 import type { DeadlineOwner, DeadlineSlot } from '../deadlines.ts';
 import { DirectWriter, type Lent } from '../direct-write.ts';
@@ -87,6 +88,7 @@ export class HttpConnection implements Downstream, DeadlineOwner {
     socket: Socket,
     scheme: Scheme,
     client: string,
+    facts: ConnectionFacts | null,
     forwarded: ForwardedHeaders,
     visits: RouteVisits,
     onHttp2: ((first: Buffer) => void) | null,
@@ -98,7 +100,7 @@ export class HttpConnection implements Downstream, DeadlineOwner {
     this.#writer = new DirectWriter(socket);
     this.#onHttp2 = onHttp2;
     this.#onEnd = onEnd;
-    this.#record = new ExchangeRecord(context, scheme, client);
+    this.#record = new ExchangeRecord(context, scheme, client, facts, 'HTTP/1');
     this.#exchange = new Exchange(context, this, readers.response, scheme, forwarded, visits, this.#record);
     this.#slot = context.deadlines.claim(this);
     this.#idleSinceMs = context.deadlines.nowMs;
@@ -366,6 +368,7 @@ export class HttpConnection implements Downstream, DeadlineOwner {
     this.#checkedBytes = bytes.length;
     if (this.#phase === 'idle') {
       this.#phase = 'head';
+      this.#record.headBegan();
       this.setDeadline(this.#context.settings.headTimeoutMs);
     }
   }
@@ -403,8 +406,19 @@ export class HttpConnection implements Downstream, DeadlineOwner {
 
   // The end.
 
+  /** Tells of a connection that ends without having asked for anything, or in the middle of a head. */
+  #tellUnasked(reason: EndReason): void {
+    const { accessLog, settings } = this.#context;
+    if (accessLog === null) return;
+    const isNull = this.#phase === 'idle' && !this.#asked;
+    if (isNull ? settings.dontLogNull || settings.ignoreProbes : this.#phase !== 'head') return;
+    this.#record.begin('', '', '');
+    this.#record.writeLine(0, reason);
+  }
+
   /** Ends in order, behind what was said last. */
   #linger(reason: EndReason): void {
+    this.#tellUnasked(reason);
     this.#phase = 'lingering';
     this.#input.take();
     const client = this.#clientEnded ? 'ended' : 'open';
@@ -432,6 +446,7 @@ export class HttpConnection implements Downstream, DeadlineOwner {
 
   #over(reason: EndReason): void {
     if (this.#phase === 'over') return;
+    this.#tellUnasked(reason);
     this.#phase = 'over';
     this.#lingering?.forget();
     this.#context.deadlines.release(this.#slot);

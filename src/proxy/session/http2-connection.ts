@@ -6,6 +6,7 @@ import { ErrorCode, errorName } from '../../protocol/http2-frames.ts';
 import type { RequestFields } from '../../protocol/http2-head.ts';
 import type { Scheme } from '../../table/entries.ts';
 import { type Host, parseHost } from '../../table/host.ts';
+import type { ConnectionFacts } from '../access-log/connection-facts.ts';
 import type { ProxyContext } from '../context.ts';
 import type { DeadlineOwner, DeadlineSlot } from '../deadlines.ts';
 import type { EndReason } from '../end-reason.ts';
@@ -27,6 +28,7 @@ export class Http2Connection implements LinkUser, Http2ExchangeUser, DeadlineOwn
   readonly #socket: Socket;
   readonly #scheme: Scheme;
   readonly #client: string;
+  readonly #facts: ConnectionFacts | null;
   readonly #forwarded: ForwardedHeaders;
   readonly #visits: RouteVisits;
   /** The name that the TLS connection was opened for. */
@@ -50,6 +52,7 @@ export class Http2Connection implements LinkUser, Http2ExchangeUser, DeadlineOwn
     socket: Socket,
     scheme: Scheme,
     client: string,
+    facts: ConnectionFacts | null,
     forwarded: ForwardedHeaders,
     visits: RouteVisits,
     serverName: Host | undefined,
@@ -61,6 +64,7 @@ export class Http2Connection implements LinkUser, Http2ExchangeUser, DeadlineOwn
     this.#socket = socket;
     this.#scheme = scheme;
     this.#client = client;
+    this.#facts = facts;
     this.#forwarded = forwarded;
     this.#visits = visits;
     this.#serverName = serverName;
@@ -120,7 +124,16 @@ export class Http2Connection implements LinkUser, Http2ExchangeUser, DeadlineOwn
   onRequest(stream: Http2Stream, fields: RequestFields, end: boolean): void {
     const exchange =
       this.#spare.pop() ??
-      new Http2Exchange(this.#context, this.#readers, this.#scheme, this.#client, this.#forwarded, this.#visits, this);
+      new Http2Exchange(
+        this.#context,
+        this.#readers,
+        this.#scheme,
+        this.#client,
+        this.#facts,
+        this.#forwarded,
+        this.#visits,
+        this,
+      );
     this.#exchanges.add(exchange);
     this.#asked = true;
     this.#context.deadlines.clear(this.#slot);

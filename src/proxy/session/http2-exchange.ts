@@ -6,6 +6,7 @@ import type { RequestFields } from '../../protocol/http2-head.ts';
 import { refusal } from '../../protocol/refusals.ts';
 import type { RequestHead } from '../../protocol/request-head.ts';
 import type { Scheme } from '../../table/entries.ts';
+import type { ConnectionFacts } from '../access-log/connection-facts.ts';
 import type { ProxyContext } from '../context.ts';
 import type { DeadlineOwner, DeadlineSlot } from '../deadlines.ts';
 import type { Lent } from '../direct-write.ts';
@@ -56,6 +57,7 @@ export class Http2Exchange implements Downstream, StreamUser, DeadlineOwner, Tun
     readers: HeadReaders,
     scheme: Scheme,
     client: string,
+    facts: ConnectionFacts | null,
     forwarded: ForwardedHeaders,
     visits: RouteVisits,
     user: Http2ExchangeUser,
@@ -63,7 +65,7 @@ export class Http2Exchange implements Downstream, StreamUser, DeadlineOwner, Tun
     this.#context = context;
     this.#requestHead = readers.request;
     this.#user = user;
-    this.#record = new ExchangeRecord(context, scheme, client);
+    this.#record = new ExchangeRecord(context, scheme, client, facts, 'HTTP/2');
     this.#exchange = new Exchange(context, this, readers.response, scheme, forwarded, visits, this.#record);
   }
 

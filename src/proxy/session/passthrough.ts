@@ -3,6 +3,10 @@
 import type { Socket } from 'node:net';
 import { isListed } from '../../table/address-list.ts';
 import type { PathRule } from '../../table/entries.ts';
+import type { AccessLog } from '../access-log/access-log.ts';
+import type { ConnectionFacts } from '../access-log/connection-facts.ts';
+import { connectionLine } from '../access-log/connection-line.ts';
+import { terminationState } from '../access-log/termination-state.ts';
 import type { AnswerReason } from '../answers.ts';
 import type { ProxyContext } from '../context.ts';
 import type { DeadlineOwner, DeadlineSlot } from '../deadlines.ts';
@@ -25,6 +29,7 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
   readonly #socket: Socket;
   readonly #rule: PathRule;
   readonly #client: string;
+  readonly #facts: ConnectionFacts | null;
   readonly #announced: AnnouncedConnection;
   readonly #serverName: string;
   readonly #hello: Buffer;
@@ -40,6 +45,7 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
   #slot: DeadlineSlot | null = null;
   #upstream: UpstreamConnection | null = null;
   #splice: Splice | null = null;
+  #failure: ConnectFailure | null = null;
   #clientEnded = false;
   #over = false;
 
@@ -51,6 +57,7 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
     socket: Socket,
     rule: PathRule,
     client: string,
+    facts: ConnectionFacts | null,
     visits: RouteVisits,
     announced: AnnouncedConnection,
     serverName: string,
@@ -61,6 +68,7 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
     this.#socket = socket;
     this.#rule = rule;
     this.#client = client;
+    this.#facts = facts;
     this.#announced = announced;
     this.#serverName = serverName;
     this.#hello = hello;
@@ -174,6 +182,7 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
 
   onUpstreamConnectFailed(failure: ConnectFailure): void {
     this.#context.connector.countDial(failure);
+    this.#failure = failure;
     this.#upstream = null;
     if (this.#pick !== null) this.#tried.push(this.#pick.endpoint.authority);
     if (this.#tried.length > maxRetries) {
@@ -236,26 +245,26 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
         detail: 'passthrough',
       });
     }
-    if (accessLog?.sampled() === true) {
-      accessLog.write({
-        client: this.#client,
-        scheme: 'tls',
-        method: null,
-        host: this.#serverName,
-        target: null,
-        status: null,
-        route: this.#rule.route,
-        endpoint,
-        connectMs: this.#connectedMs === 0 ? null : this.#connectedMs - this.#startedMs,
-        firstByteMs: null,
-        totalMs: performance.now() - this.#startedMs,
-        receivedBytes: this.#splice?.received ?? 0,
-        sentBytes: this.#splice?.sent ?? 0,
-        retries: this.#tried.length,
-        end: reason,
-      });
-    }
+    if (accessLog !== null && this.#facts !== null && accessLog.sampled())
+      this.#writeLine(accessLog, this.#facts, reason);
     this.#onEnd(reason);
+  }
+
+  #writeLine(accessLog: AccessLog, facts: ConnectionFacts, reason: EndReason): void {
+    const splice = this.#splice;
+    accessLog.write({
+      ...connectionLine(facts, this.#client, reason, accessLog.serial),
+      host: this.#serverName,
+      route: this.#rule.route,
+      termination: this.#rule.termination,
+      pick: this.#pick,
+      queueMs: this.#pick === null ? null : 0,
+      connectMs: splice === null ? null : this.#connectedMs - this.#startedMs,
+      receivedBytes: splice === null ? 0 : splice.received,
+      sentBytes: splice === null ? 0 : splice.sent,
+      retries: this.#tried.length,
+      terminationState: terminationState(reason, splice === null ? 'connect' : 'data', this.#failure),
+    });
   }
 }
 

@@ -516,6 +516,7 @@ export class ResponseRelay implements CoderUser {
   }
 
   #keep(head: ResponseHead): void {
+    this.#record.responded(head);
     this.status = head.status;
     this.upstreamKeeps = head.keepAlive;
     this.keepAliveMs = head.keepAliveMs;

@@ -7,6 +7,8 @@ import { TLSSocket } from 'node:tls';
 import { maxHelloBytes, readClientHello } from '../../protocol/client-hello.ts';
 import { GatheredBytes } from '../../protocol/gathered-bytes.ts';
 import { type Host, parseHost } from '../../table/host.ts';
+import { ConnectionFacts } from '../access-log/connection-facts.ts';
+import { connectionLine } from '../access-log/connection-line.ts';
 import type { ProxyContext } from '../context.ts';
 import type { DeadlineOwner, DeadlineSlot } from '../deadlines.ts';
 import type { EndReason } from '../end-reason.ts';
@@ -40,6 +42,8 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
   /** The client's address: the peer's, until a PROXY header says otherwise. */
   #client: string;
   #named: NamedEnds | null = null;
+  /** Null where no access log is written. */
+  readonly #facts: ConnectionFacts | null;
   /** Under what the connection is counted; null while, or where, it is not. */
   #source: SourceKey | null = null;
   readonly #onEnd: (session: Session, reason: EndReason) => void;
@@ -75,6 +79,7 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
     this.#client = peerAddress(socket);
     this.#onEnd = onEnd;
     this.#visits = new RouteVisits(context.routeLimits);
+    this.#facts = context.accessLog === null ? null : new ConnectionFacts(listener, socket);
     if (context.proxySources?.has(this.#client) === true) this.#startPrelude();
     else this.#start(nothing);
   }
@@ -141,6 +146,7 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
       (header, rest) => {
         this.#stage = null;
         this.#named = header;
+        this.#facts?.name(header);
         this.#client = header.source?.address ?? this.#client;
         this.#start(rest);
       },
@@ -170,7 +176,9 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
     const { settings } = this.#context;
     const port =
       this.#named?.destination?.port ?? (scheme === 'http' ? settings.publicHttpPort : settings.publicHttpsPort);
-    const isHttp2 = socket instanceof TLSSocket && socket.alpnProtocol === 'h2';
+    const tls = socket instanceof TLSSocket ? socket : null;
+    const isHttp2 = tls?.alpnProtocol === 'h2';
+    this.#facts?.ready(tls, this.#serverName !== undefined);
     const announced = new AnnouncedConnection(this.#socket, this.#named);
     const version = isHttp2 ? 'h2' : null;
     const forwarded = new ForwardedHeaders(this.#client, scheme, port, version, certified, announced);
@@ -186,6 +194,7 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
       socket,
       scheme,
       this.#client,
+      this.#facts,
       forwarded,
       this.#visits,
       onHttp2,
@@ -200,6 +209,7 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
       socket,
       scheme,
       this.#client,
+      this.#facts,
       forwarded,
       this.#visits,
       this.#serverName,
@@ -248,6 +258,7 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
         this.#socket,
         match.rule,
         this.#client,
+        this.#facts,
         this.#visits,
         new AnnouncedConnection(this.#socket, this.#named),
         hello.serverName ?? '',
@@ -289,6 +300,15 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
     this.#slot = null;
   }
 
+  /** Tells of a connection that ended before anybody took it over. */
+  #tellUnserved(reason: EndReason): void {
+    const { accessLog, settings } = this.#context;
+    if (accessLog === null || this.#facts === null) return;
+    if (this.#stage !== null && !(this.#stage instanceof ProxyPrelude)) return;
+    if (settings.dontLogNull && this.#socket.bytesRead === 0) return;
+    if (accessLog.sampled()) accessLog.write(connectionLine(this.#facts, this.#client, reason, accessLog.serial));
+  }
+
   #end(reason: EndReason): void {
     if (this.#over) return;
     this.#over = true;
@@ -296,6 +316,7 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
     this.#releaseSlot();
     this.#context.clientLimits.disconnected(this.#source);
     this.#visits.leave();
+    this.#tellUnserved(reason);
     if (this.#stage === null) this.#socket.destroy();
     this.#context.counters.ended(reason);
     this.#onEnd(this, reason);

@@ -20,13 +20,18 @@ export class UniqueIds {
     this.#format = uniqueIdFormat;
   }
 
-  /** The next id as a header action: what the client says in its place goes. */
-  next(connection: AnnouncedConnection): HeaderAction {
+  /** The next id. */
+  next(connection: AnnouncedConnection): string {
     this.#requests++;
     let id = '';
     for (const part of this.#format) {
       id += typeof part === 'string' ? part : this.#written(part.variable, part.base === 'hexadecimal', connection);
     }
+    return id;
+  }
+
+  /** An id as a header action: what the client says in its place goes. */
+  action(id: string): HeaderAction {
     return { name: this.#name, parts: [id] };
   }
 
