@@ -1126,7 +1126,7 @@ export const settings = {
     environment: 'ROUTER_LOG_LEVEL',
     value: { kind: 'choice', options: ['emerg', 'alert', 'crit', 'err', 'warning', 'notice', 'info', 'debug'] },
     default: 'warning',
-    about: `The least important level that is sent to the syslog server. Lines of the access log are \`info\`, and nothing else
+    about: `The least level that is sent to the syslog server. Lines of the access log are \`info\`, and nothing else
       is sent.`,
     reason: `As the OpenShift router; its operator sets \`info\`.`,
   },
