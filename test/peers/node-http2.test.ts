@@ -12,6 +12,7 @@ import {
 } from 'node:http2';
 import type { AddressInfo, Server } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { eventually } from '../support/router.ts';
 import { openTunnel, tunnelSession } from './h2-tunnel.ts';
 import { edgeYaml, PeerRouter, podsYaml } from './peer-router.ts';
 
@@ -157,7 +158,11 @@ describe('tunnels to a pod that takes them in HTTP/2', () => {
       expect((await openTunnel(session, 'h2c.test')).status).toBe(502);
       session.destroy();
     }
-    const told = peer.router.lines.findLast(({ reason }) => reason === 'bad-response' || reason === 'upstream-closed');
+    // The answer may be here before the line is.
+    const told = await eventually(
+      async () => peer.router.lines.findLast(({ reason }) => reason === 'bad-response' || reason === 'upstream-closed'),
+      (line) => line?.['detail'] === 'no-tunnels',
+    );
     expect(told).toMatchObject({ reason: 'bad-response', detail: 'no-tunnels' });
   });
 });
