@@ -2,6 +2,7 @@
 // end, in the words that HAProxy 2.6 was seen to have for it.
 
 import { readFileSync } from 'node:fs';
+import { constants } from 'node:http2';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { AccessLine } from '../../src/proxy/access-log/access-line.ts';
@@ -9,8 +10,9 @@ import { jsonFields } from '../../src/proxy/access-log/access-line.ts';
 import { Captures } from '../../src/proxy/access-log/captures.ts';
 import { makeCertificate } from '../support/certificates.ts';
 import { DataPlane, type DataPlaneOptions } from '../support/data-plane.ts';
-import { Pair } from '../support/http2-peers/pairings.ts';
-import { answering, getRequest, ok, Peer, Pod, RefusingPort, type Script } from '../support/peers.ts';
+import { Pair, promise } from '../support/http2-peers/pairings.ts';
+import type { Message } from '../support/messages.ts';
+import { answering, getRequest, holdOpen, ok, Peer, Pod, RefusingPort, type Script, turn } from '../support/peers.ts';
 import { certificate, certificateId, endpoint, route } from '../support/rules.ts';
 import { SyslogReceiver } from '../support/syslog-receiver.ts';
 
@@ -318,19 +320,23 @@ test('HTTP/2 over TLS: its version, its cipher, its handshake once, its URI whol
   expect(second[8]).toBe('0');
 });
 
-test('HTTP/2: a stream that the client resets, and one that is refused', async () => {
-  const lines: AccessLine[] = [];
-  await using pair = await Pair.start(
-    { client: 'h2c', pod: 'HTTP/1.1' },
-    (request, response) => {
-      if (request.url !== '/hang') response.end();
-    },
-    { accessLines: lines },
-  );
-  await pair.client.get({ path: '/' });
-  expect(lines.map(({ httpVersion, terminationState, target }) => [httpVersion, terminationState, target])).toEqual([
-    ['2.0', '--', '/'],
-  ]);
+test.each(['HTTP/1.1', 'h2c'] as const)('HTTP/2: a stream that the client resets, before a pod of %s', async (pod) => {
+  await using receiver = await SyslogReceiver.start('udp');
+  const asked = promise();
+  await using pair = await Pair.start({ client: 'h2c', pod }, () => asked.keep(), {
+    settings: { syslogAddress: receiver.address },
+  });
+  const stream = pair.client.session.request({ ':path': '/hang', ':authority': 'a.test' });
+  stream.on('error', () => {});
+  await asked.kept;
+  stream.close(constants.NGHTTP2_CANCEL);
+  const [line = ''] = await receiver.messages(1);
+  expect(readHttpLine(line)).toMatchObject({
+    times: 'n/n/n/-1',
+    status: -1,
+    state: 'CH--',
+    request: 'GET http://a.test/hang HTTP/2.0',
+  });
 });
 
 test('a tunnel leaves one line, when it ends', async () => {
@@ -426,6 +432,57 @@ test('the sticky cookie: none and then inserted, valid, and of a pod that is not
   expect(lines.map((line) => line.terminationState + line.cookieState)).toEqual(['--NI', '--VN', '--II']);
 });
 
+test('the id that the pod gets is the one that is told', async () => {
+  const lines: AccessLine[] = [];
+  const seen: Message[] = [];
+  await using pod = await Pod.start(answering(ok('hi'), seen));
+  await using plane = await DataPlane.start(route({ host: 'a.test', pods: [pod.port] }), {
+    settings: { uniqueIdHeader: 'X-Id', uniqueIdFormat: ['id-', { variable: 'rt', base: 'decimal' }] },
+    accessLines: lines,
+  });
+  using client = await Peer.connect(plane.httpPort);
+  await client.write(getRequest('a.test') + getRequest('no.test') + getRequest('a.test'));
+  for (let i = 0; i < 3; i++) await client.message();
+  expect(seen.map(({ fields }) => fields.find((field) => field.startsWith('X-Id')))).toEqual([
+    'X-Id: id-1',
+    'X-Id: id-2',
+  ]);
+  expect(lines.map(({ uniqueId }) => uniqueId)).toEqual(['id-1', '', 'id-2']);
+});
+
+describe('a request that waits for its turn with the pod', () => {
+  test.each([
+    ['has its turn', 'free', { times: 'n/n/n/n', status: 200, state: '----' }],
+    ['has none in time', 'time', { times: 'n/n/-1/-1', status: 503, state: 'sQ--', server: '<NOSRV>' }],
+    ['is taken back', 'leave', { times: 'n/n/-1/-1', status: -1, state: 'CQ--', server: '<NOSRV>' }],
+  ] as const)('%s', async (_name, then, expected) => {
+    await using receiver = await SyslogReceiver.start('udp');
+    await using pod = await Pod.start(holdOpen);
+    await using plane = await DataPlane.start(route({ host: 'a.test', pods: [pod.port], podConnections: 1 }), {
+      settings: { syslogAddress: receiver.address, connectTimeoutMs: then === 'time' ? 200 : 5_000 },
+    });
+    using first = await Peer.connect(plane.httpPort);
+    await first.write(getRequest('a.test', '/first'));
+    const upstream = await pod.connection(0);
+    await upstream.untilText('\r\n\r\n');
+    using second = await Peer.connect(plane.httpPort);
+    await second.write(getRequest('a.test', '/second'));
+    while (plane.podPlaces.waiting === 0) await turn();
+    await new Promise((waited) => setTimeout(waited, 60));
+    if (then === 'leave') second.socket.resetAndDestroy();
+    if (then === 'free') {
+      await upstream.write(ok('one'));
+      await (await pod.connection(0)).untilText('\r\n\r\n');
+      await upstream.write(ok('two'));
+    }
+    const count = then === 'free' ? 2 : 1;
+    const line = (await receiver.messages(count)).at(-1) ?? '';
+    expect(readHttpLine(line)).toMatchObject({ ...expected, request: 'GET /second HTTP/1.1' });
+    expect(Number(line.split(' ')[4]?.split('/')[1])).toBeGreaterThanOrEqual(40);
+    first.socket.resetAndDestroy();
+  });
+});
+
 describe('captures', () => {
   const captures: Settings = {
     captureRequestHeaders: 'Host:5,X-A:20',
@@ -480,7 +537,7 @@ describe('captures', () => {
       service: 'a.test-0',
       pod: null,
       endpoint: `127.0.0.1:${pod.port}`,
-      handshakeMs: expect.any(Number),
+      handshakeMs: null,
       headMs: 0,
       queueMs: 0,
       connectMs: expect.any(Number),
@@ -538,6 +595,8 @@ describe('connections that bring nothing', () => {
     if (how === 'close') client.finish();
     const [line = ''] = await receiver.messages(1);
     expect(line.trim()).toMatch(expected);
+    const totalMs = Number(/(?:-1\/){2,4}(\d+) /.exec(line)?.[1]);
+    if (how === 'wait') expect(totalMs).toBeGreaterThanOrEqual(100);
     client.finish();
     await client.ended;
     expect(client.text).toBe('');

@@ -36,6 +36,7 @@ export class ConnectionFacts {
 
   /** Both ends as a PROXY header named them. */
   name({ source, destination }: NamedEnds): void {
+    this.handshakeMs = performance.now() - this.acceptedMs;
     if (source !== null) this.clientPort = source.port;
     if (destination !== null) {
       this.address = destination.address;
@@ -46,8 +47,8 @@ export class ConnectionFacts {
   /** Its requests can come: on a clear stream, or behind a handshake. `named`: whether the client said for which host. */
   ready(tls: TLSSocket | null, named: boolean): void {
     this.idleSinceMs = performance.now();
-    this.handshakeMs = this.idleSinceMs - this.acceptedMs;
     if (tls === null) return;
+    this.handshakeMs = this.idleSinceMs - this.acceptedMs;
     this.frontend = named ? 'fe_sni' : 'fe_no_sni';
     this.tlsVersion = tls.getProtocol() ?? '';
     this.tlsCipher = tls.getCipher().standardName;

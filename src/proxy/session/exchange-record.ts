@@ -8,6 +8,7 @@ import type { ConnectionFacts } from '../access-log/connection-facts.ts';
 import { type End, type Stage, terminationState } from '../access-log/termination-state.ts';
 import type { AnswerReason } from '../answers.ts';
 import type { ProxyContext } from '../context.ts';
+import type { EndReason } from '../end-reason.ts';
 import type { Security } from '../health/endpoint-health.ts';
 import type { Load, Pick } from '../upstream/balancer.ts';
 import type { Place } from '../upstream/pod-places.ts';
@@ -122,6 +123,15 @@ export class ExchangeRecord {
     this.#response = captures.noResponse;
   }
 
+  /** The client has gone without having asked for anything whole: there is nothing to count, but a line to write. */
+  unasked(end: EndReason): void {
+    const isNull = this.#headBeganMs === 0;
+    this.begin('', '', '');
+    // What was spent is the wait for it.
+    if (isNull) this.#beganMs = this.#idleSinceMs;
+    this.writeLine(0, end);
+  }
+
   /** It has waited so long for a slot of a pod. */
   queued(ms: number): void {
     this.#queuedMs += ms;
@@ -231,7 +241,7 @@ export class ExchangeRecord {
       handshakeMs: this.#isFirst ? connection.handshakeMs : 0,
       idleMs: Math.max(0, this.#beganMs - this.#idleSinceMs),
       headMs: this.target === '' ? null : this.#startedMs - this.#beganMs,
-      queueMs: this.pick === null ? null : this.#queuedMs,
+      queueMs: this.pick === null && this.#queuedMs === 0 ? null : this.#queuedMs,
       connectMs: isSent ? Math.max(0, this.#sentMs - this.#startedMs - this.#queuedMs) : null,
       firstByteMs: isSent && this.#firstByteMs > 0 ? Math.max(0, this.#firstByteMs - this.#sentMs) : null,
       totalMs: nowMs - this.#beganMs,
@@ -254,6 +264,7 @@ export class ExchangeRecord {
     // A tunnel has no final response, but a status that says that it stands.
     if (this.#hasResponse || (status > 0 && status < 300)) return 'data';
     if (this.#sentMs > 0) return 'headers';
-    return this.pick === null ? 'request' : 'connect';
+    if (this.pick !== null) return 'connect';
+    return this.#queuedMs > 0 ? 'queue' : 'request';
   }
 }

@@ -63,7 +63,7 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
   #repeatable = false;
   #isGrpc = false;
   #rule: PathRule | null = null;
-  /** Since when it waits for a pod, as far as that is not told of. */
+  /** Since when it waits for a pod. */
   #queuedMs = 0;
   #headText = '';
   /** What the client says of the Endpoint that it had before; empty for nothing. */
@@ -346,9 +346,6 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
   }
 
   takePlace(): boolean {
-    const waitedMs = performance.now() - this.#queuedMs;
-    this.#queuedMs += waitedMs;
-    this.#record.queued(waitedMs);
     const rule = this.#rule;
     const places = this.#queue;
     if (rule === null || places === null) return true;
@@ -361,6 +358,7 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
   }
 
   #stopWaiting(): void {
+    this.#record.queued(performance.now() - this.#queuedMs);
     this.#queue?.stopWaiting(this);
     this.#queue = null;
   }
@@ -713,6 +711,7 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
   /** The deadline that was set last has passed. */
   timedOut(): void {
     if (this.#queue !== null) {
+      this.#stopWaiting();
       this.#answer(503, 'pods-busy', null);
       return;
     }

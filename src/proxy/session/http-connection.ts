@@ -412,8 +412,7 @@ export class HttpConnection implements Downstream, DeadlineOwner {
     if (accessLog === null) return;
     const isNull = this.#phase === 'idle' && !this.#asked;
     if (isNull ? settings.dontLogNull || settings.ignoreProbes : this.#phase !== 'head') return;
-    this.#record.begin('', '', '');
-    this.#record.writeLine(0, reason);
+    this.#record.unasked(reason);
   }
 
   /** Ends in order, behind what was said last. */

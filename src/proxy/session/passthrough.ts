@@ -42,6 +42,8 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
   #place: Place | null = null;
   /** Where it waits for a pod that has as many connections as its Route lets it have, and for how long. */
   #queue: RoutePlaces | null = null;
+  #waitsSinceMs = 0;
+  #queuedMs = 0;
   #slot: DeadlineSlot | null = null;
   #upstream: UpstreamConnection | null = null;
   #splice: Splice | null = null;
@@ -114,6 +116,7 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
       this.#goTo(pick, places, failure);
     } else if (places.wait(this, pick)) {
       this.#queue = places;
+      this.#waitsSinceMs = performance.now();
       this.#slot ??= deadlines.claim(this);
       deadlines.set(this.#slot, settings.connectTimeoutMs);
     } else {
@@ -141,6 +144,7 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
   }
 
   #stopWaiting(): void {
+    if (this.#queue !== null) this.#queuedMs += performance.now() - this.#waitsSinceMs;
     this.#queue?.stopWaiting(this);
     this.#queue = null;
     if (this.#slot !== null) this.#context.deadlines.release(this.#slot);
@@ -258,8 +262,8 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
       route: this.#rule.route,
       termination: this.#rule.termination,
       pick: this.#pick,
-      queueMs: this.#pick === null ? null : 0,
-      connectMs: splice === null ? null : this.#connectedMs - this.#startedMs,
+      queueMs: this.#pick === null && this.#queuedMs === 0 ? null : this.#queuedMs,
+      connectMs: splice === null ? null : this.#connectedMs - this.#startedMs - this.#queuedMs,
       receivedBytes: splice === null ? 0 : splice.received,
       sentBytes: splice === null ? 0 : splice.sent,
       retries: this.#tried.length,
