@@ -838,6 +838,37 @@ export const settings = {
       Service asks for it and from clients that begin with it, is not touched.`,
     reason: `As the OpenShift router.`,
   },
+  errorPage503Path: {
+    group: 'requests',
+    flag: '--errorfile-503',
+    environment: 'ROUTER_ERRORFILE_503',
+    value: { kind: 'file' },
+    default: '',
+    defaultWords: 'built in',
+    about: `Page for answers of the router with 503, as a whole HTTP response. It is followed as it changes.`,
+    reason: `The built-in page says its reason.`,
+  },
+  errorPage404Path: {
+    group: 'requests',
+    flag: '--errorfile-404',
+    environment: 'ROUTER_ERRORFILE_404',
+    value: { kind: 'file' },
+    default: '',
+    about: `Page for requests that no Route is for, as a whole HTTP response. With it they are answered with 404 in place
+      of 503. It is followed as it changes.`,
+    reason: `As the OpenShift router.`,
+  },
+  errorPagesDirectory: {
+    group: 'requests',
+    flag: '--error-pages',
+    environment: 'HEADGATE_ERROR_PAGES',
+    value: { kind: 'directory' },
+    default: '',
+    about: `Folder with pages for answers of the router, by reason or by status: \`no-route.html\`, \`503.html\`,
+      \`503.http\`. A \`.http\` file is a whole HTTP response. In an \`.html\` file \`{{status}}\`, \`{{reason}}\` and
+      \`{{explanation}}\` are filled in. The folder is followed as it changes.`,
+    reason: `The built-in pages say their reason.`,
+  },
   compression: {
     group: 'requests',
     flag: '--enable-compression',

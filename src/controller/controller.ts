@@ -17,6 +17,7 @@ import { authorityFromPem } from './certificates.ts';
 import { ClientAuthorityFiles } from './client-authority-files.ts';
 import { ClusterState, keyOfRoute } from './cluster-state.ts';
 import { DefaultCertificate } from './default-certificate.ts';
+import { ErrorPageFiles } from './error-page-files.ts';
 import { Feed } from './feed.ts';
 import { type KnownVerdict, Reconciler, type VerdictChange } from './reconciler.ts';
 import { findStale } from './status-sweep.ts';
@@ -43,6 +44,7 @@ export class Controller {
   readonly #feed: Feed;
   readonly #defaultCertificate: DefaultCertificate;
   readonly #clientAuthority: ClientAuthorityFiles;
+  readonly #errorPages: ErrorPageFiles;
   readonly #metrics: Metrics;
   readonly #config: Config;
   readonly #onStuck: (worker: number) => void;
@@ -87,6 +89,10 @@ export class Controller {
       this.#reconciler.setClientAuthority(authority);
       this.#schedule();
     });
+    this.#errorPages = new ErrorPageFiles(config, log, (pages) => {
+      this.#reconciler.setErrorPages(pages);
+      this.#schedule();
+    });
     this.#observe();
   }
 
@@ -95,6 +101,7 @@ export class Controller {
     await this.#publisher.listen(channelPath);
     await this.#defaultCertificate.start();
     await this.#clientAuthority.start();
+    await this.#errorPages.start();
     await this.#feed.start();
     const { routeApi } = this.#feed;
     if (routeApi !== null && this.#config.updateStatus) this.#status = this.#statusWriter(routeApi);
@@ -116,6 +123,7 @@ export class Controller {
     this.endStatus();
     this.#defaultCertificate.close();
     this.#clientAuthority.close();
+    this.#errorPages.close();
     await this.#feed.close();
     this.#publisher.close();
   }

@@ -10,6 +10,7 @@ import type {
   Certificate,
   CertificateId,
   ClientAuth,
+  ErrorPage,
   HostRule,
   RouteKey,
 } from '../table/entries.ts';
@@ -66,6 +67,8 @@ export class Reconciler {
   #defaultCertificate: Certificate | null = null;
   #defaultAuthority: Certificate | null = null;
   #clientAuthority: Certificate | null = null;
+  #errorPages: ReadonlyMap<string, ErrorPage> = new Map();
+  #pagesDirty = false;
   readonly #pendingVerdicts: Map<RouteKey, VerdictChange> = new Map();
   /** What each version of a Route came to, with the Secrets that it was judged by. */
   readonly #treatments: WeakMap<
@@ -110,8 +113,16 @@ export class Reconciler {
     this.#dirtyHosts.add(ANY_HOST);
   }
 
+  /** All pages that take the place of the router's own, by reason or status. */
+  setErrorPages(pages: ReadonlyMap<string, ErrorPage>): void {
+    this.#errorPages = pages;
+    this.#pagesDirty = true;
+  }
+
   get dirty(): boolean {
-    return this.#dirtyHosts.size > 0 || this.#dirtyServices.size > 0 || this.#pendingVerdicts.size > 0;
+    return (
+      this.#pagesDirty || this.#dirtyHosts.size > 0 || this.#dirtyServices.size > 0 || this.#pendingVerdicts.size > 0
+    );
   }
 
   get revision(): Revision {
@@ -135,7 +146,7 @@ export class Reconciler {
       this.#reconcileHost(host, changes);
       if (performance.now() - started > sliceMs) break;
     }
-    const delta = this.#takeDelta(changes.against(this.table));
+    const delta = this.#takeDelta([...changes.against(this.table), ...this.#pageChanges()]);
     const verdicts: VerdictChange[] = [];
     for (const [key, change] of this.#pendingVerdicts) {
       if (!this.#state.routes.has(key)) continue;
@@ -145,6 +156,16 @@ export class Reconciler {
     }
     this.#pendingVerdicts.clear();
     return { delta, verdicts };
+  }
+
+  #pageChanges(): Change[] {
+    if (!this.#pagesDirty) return [];
+    this.#pagesDirty = false;
+    const names = new Set([...this.table.pages.keys(), ...this.#errorPages.keys()]);
+    return [...names].flatMap((key): Change[] => {
+      const entry = this.#errorPages.get(key) ?? null;
+      return isDeepStrictEqual(this.table.pages.get(key) ?? null, entry) ? [] : [{ kind: 'page', key, entry }];
+    });
   }
 
   #takeDelta(changes: readonly Change[]): Delta | null {

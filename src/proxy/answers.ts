@@ -35,6 +35,7 @@ const phrases: Readonly<Record<number, string>> = {
   302: 'Found',
   400: 'Bad Request',
   403: 'Forbidden',
+  404: 'Not Found',
   405: 'Method Not Allowed',
   408: 'Request Timeout',
   413: 'Content Too Large',
@@ -70,6 +71,16 @@ const explanations: Readonly<Partial<Record<AnswerReason, string>>> = {
   'head-timeout': 'The request did not arrive in time.',
 };
 
+/** The phrase that goes with a status of the router's own. */
+export function phraseOf(status: number): string {
+  return phrases[status] ?? 'Error';
+}
+
+/** What a reason means, in words for whoever reads the page. */
+export function explanationOf(reason: AnswerReason): string {
+  return explanations[reason] ?? 'The request was refused: it is malformed or beyond a limit.';
+}
+
 /**
  * One answer, ready to be written. `closes`: it tells the client that the connection ends. `lines`: what its head says besides,
  * each line with its end.
@@ -81,8 +92,8 @@ export function renderAnswer(
   closes: boolean,
   lines: string = '',
 ): string {
-  const phrase = phrases[status] ?? 'Error';
-  const explanation = explanations[reason] ?? 'The request was refused: it is malformed or beyond a limit.';
+  const phrase = phraseOf(status);
+  const explanation = explanationOf(reason);
   const body = `<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><title>${status} ${phrase}</title></head>
@@ -117,7 +128,7 @@ const grpcStatus: Readonly<Record<number, number>> = {
 
 /** One answer for a client that speaks gRPC: a response of trailers alone, whose status such clients look at. */
 export function renderGrpcAnswer(status: number, reason: AnswerReason): string {
-  const explanation = explanations[reason] ?? 'The request was refused: it is malformed or beyond a limit.';
+  const explanation = explanationOf(reason);
   return (
     'HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\n' +
     `Grpc-Status: ${grpcStatus[status] ?? 2}\r\nGrpc-Message: ${reason}: ${explanation}\r\n\r\n`

@@ -5,7 +5,7 @@ import type { ResponseHead } from '../protocol/response-head.ts';
 import type { Metrics, Series } from '../telemetry/metrics.ts';
 
 /**
- * Answers that are compressed piece by piece at a time: each takes some 300 kB, for as long as its client is slow. With
+ * Answers that are compressed piece by piece at a time: each takes some 200 kB, for as long as its client is slow. With
  * more, answers go on as they are.
  */
 const maxOpen = 256;

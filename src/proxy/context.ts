@@ -39,6 +39,7 @@ export type ProxySettings = Pick<
   | 'maxHeadBytes'
   | 'maxHeaderLines'
   | 'maxStreams'
+  | 'errorPage404Path'
   | 'disableHttp2'
   | 'maxConnections'
   | 'maxConnectionsPerSource'

@@ -12,8 +12,8 @@ import type { JsonValue } from './peers.ts';
 const maxUnsentBytes = 16 << 20;
 /** Entries of a snapshot that are encoded in one turn of the event loop: a few milliseconds' worth. */
 const entriesPerPart = 250;
-/** PEM text of one part: how long a certificate is, is for whoever writes the Route to say. */
-const pemLengthPerPart = 1 << 20;
+/** Text of the certificates and pages of one part: how long a certificate is, is for whoever writes the Route to say. */
+const textLengthPerPart = 1 << 20;
 
 /** With this much unsent, what another worker tells is not added: it would be old when it is read. */
 const maxUnsentBeforeTold = 1 << 20;
@@ -234,15 +234,15 @@ export class Publisher {
     const { socket, unsent } = peer;
     if (socket.destroyed || unsent === null) return;
     const changes: Change[] = [];
-    let pemLength = 0;
+    let textLength = 0;
     let done = false;
-    while (!done && changes.length < entriesPerPart && pemLength < pemLengthPerPart) {
+    while (!done && changes.length < entriesPerPart && textLength < textLengthPerPart) {
       const entry = unsent.next();
       if (entry.done === true) {
         done = true;
       } else {
         changes.push(entry.value);
-        pemLength += pemLengthOf(entry.value);
+        textLength += textLengthOf(entry.value);
       }
     }
     const taken = socket.write(encodeFrame({ kind: 'snapshot-part', changes }));
@@ -264,7 +264,8 @@ export class Publisher {
   }
 }
 
-function pemLengthOf({ kind, entry }: Change): number {
+function textLengthOf({ kind, entry }: Change): number {
+  if (kind === 'page' && entry !== null) return entry.body.length;
   return kind === 'certificate' && entry !== null ? entry.chain.length + (entry.key?.length ?? 0) : 0;
 }
 

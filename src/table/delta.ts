@@ -1,6 +1,6 @@
 // How one state of the table becomes the next.
 
-import type { Backend, BackendId, Certificate, CertificateId, HostRule } from './entries.ts';
+import type { Backend, BackendId, Certificate, CertificateId, ErrorPage, HostRule } from './entries.ts';
 import type { Host } from './host.ts';
 
 /** A point in the table's history: which controller made it, and its how-manieth change. */
@@ -25,6 +25,12 @@ export type Change =
       readonly kind: 'certificate';
       readonly key: CertificateId;
       readonly entry: Certificate | null;
+    }
+  | {
+      readonly kind: 'page';
+      /** A reason or a status. */
+      readonly key: string;
+      readonly entry: ErrorPage | null;
     };
 
 /** All Changes that lead from one Revision to the next. From NO_REVISION it is a snapshot: the whole table. */

@@ -153,6 +153,18 @@ export type Backend = {
   readonly leaving: readonly Endpoint[];
 };
 
+/**
+ * A page that takes the place of one of the router's own: by the reason that it is for, or by the status. One character a
+ * byte, so that any encoding passes.
+ */
+export type ErrorPage = {
+  /** Status and phrase that are sent with it; empty for HTML with places for those of the answer. */
+  readonly statusText: string;
+  /** Field lines, each with its CRLF, but for what frames the message. */
+  readonly lines: string;
+  readonly body: string;
+};
+
 /** A chain and its key, or (key null) the certificates of an authority, with its revocation lists behind them. PEM. */
 export type Certificate = {
   readonly id: CertificateId;

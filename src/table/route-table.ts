@@ -1,4 +1,4 @@
-// The one value that both planes share: three maps, applied to by Deltas, asked by connections. No I/O, no clock.
+// The one value that both planes share: four maps, applied to by Deltas, asked by connections. No I/O, no clock.
 
 import type { Change, Delta, Revision } from './delta.ts';
 import { formatRevision, NO_REVISION, sameRevision } from './delta.ts';
@@ -8,6 +8,7 @@ import type {
   Certificate,
   CertificateId,
   ClientAuth,
+  ErrorPage,
   HostRule,
   PathRule,
   Scheme,
@@ -53,6 +54,8 @@ export class RouteTable {
   readonly hosts: Map<Host, HostRule> = new Map();
   readonly backends: Map<BackendId, Backend> = new Map();
   readonly certificates: Map<CertificateId, Certificate> = new Map();
+  /** In place of the router's own pages, by reason or status. */
+  readonly pages: Map<string, ErrorPage> = new Map();
   #revision: Revision = NO_REVISION;
 
   get revision(): Revision {
@@ -86,6 +89,10 @@ export class RouteTable {
           if (change.entry === null) this.certificates.delete(change.key);
           else this.certificates.set(change.key, change.entry);
           break;
+        case 'page':
+          if (change.entry === null) this.pages.delete(change.key);
+          else this.pages.set(change.key, change.entry);
+          break;
         default:
           change satisfies never;
       }
@@ -101,6 +108,7 @@ export class RouteTable {
   *entries(): Generator<Change> {
     for (const [key, entry] of this.certificates) yield { kind: 'certificate', key, entry };
     for (const [key, entry] of this.backends) yield { kind: 'backend', key, entry };
+    for (const [key, entry] of this.pages) yield { kind: 'page', key, entry };
     for (const [key, entry] of this.hosts) yield { kind: 'host', key, entry };
   }
 

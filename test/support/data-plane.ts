@@ -58,6 +58,7 @@ const testSettings: TestSettings = {
   maxHeadBytes: 24_576,
   maxHeaderLines: 100,
   maxStreams: 100,
+  errorPage404Path: '',
   disableHttp2: false,
   maxConnections: 0,
   maxConnectionsPerSource: 0,

@@ -16,6 +16,7 @@ import type { RouteTable } from '../../table/route-table.ts';
 import { type AnswerReason, renderAnswer, renderGrpcAnswer, renderHealth, renderRedirect } from '../answers.ts';
 import type { ProxyContext } from '../context.ts';
 import type { EndReason } from '../end-reason.ts';
+import { pageFor, renderPage, statusOf } from '../error-pages.ts';
 import { securityOf } from '../health/endpoint-health.ts';
 import type { RouteVisits } from '../listener/route-limits.ts';
 import type { Pick } from '../upstream/balancer.ts';
@@ -152,7 +153,8 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
     }
     const match = this.#context.table().matchHttp(parseHost(head.hostName), head.path, this.#scheme);
     if (match.kind === 'unknown') {
-      this.#answer(503, 'no-route', null);
+      // Route semantics 5.17: who has a page for 404 gets it.
+      this.#answer(this.#context.settings.errorPage404Path === '' ? 503 : 404, 'no-route', null);
       return rest;
     }
     const rule = match.rule;
@@ -669,14 +671,18 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
 
   /** `lines`: what the head says besides. */
   #answer(status: number, reason: AnswerReason, detail: string | null, lines = ''): void {
-    this.#record.answered(status, reason, detail);
+    const page = this.#isGrpc ? null : pageFor(this.#context.table().pages, status, reason);
+    const sent = page === null ? status : statusOf(page, status);
+    this.#record.answered(sent, reason, detail);
     this.#closes = !this.mayStay();
-    const text = this.#isGrpc
-      ? renderGrpcAnswer(status, reason)
-      : renderAnswer(status, reason, this.#record.method === 'HEAD', this.#closes, lines);
+    const isHead = this.#record.method === 'HEAD';
+    let text: string;
+    if (this.#isGrpc) text = renderGrpcAnswer(status, reason);
+    else if (page === null) text = renderAnswer(status, reason, isHead, this.#closes, lines);
+    else text = renderPage(page, status, reason, isHead, this.#closes, lines);
     this.#record.sentBytes += text.length;
     this.#downstream.sendAnswer(text);
-    this.#finish(status, reason);
+    this.#finish(sent, reason);
   }
 
   /** Refuses a request in the middle of its body. */

@@ -2,8 +2,8 @@
 // symlink swaps of mounted Secrets, and looks again every few seconds where the file system sends no events.
 
 import { type FSWatcher, watch } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { readdir, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 
 const lookAgainMs = 2_000;
 /** Writers that are not atomic are given this long. */
@@ -14,25 +14,38 @@ const maxFileBytes = 1 << 24;
 /** Text of each path in order; null where there is no such file. */
 export type FileTexts = readonly (string | null)[];
 
+/** `folder`: whose files are read too, behind the others; those whose names begin with a dot are not. Encoding: UTF-8 unless said. */
+export type WatchOptions = { readonly folder?: string; readonly encoding?: 'utf8' | 'latin1' };
+
 export class WatchedFiles {
   readonly #paths: readonly string[];
-  readonly #onChange: (texts: FileTexts) => void;
+  readonly #folder: string;
+  readonly #encoding: 'utf8' | 'latin1';
+  readonly #onChange: (texts: FileTexts, paths: readonly string[]) => void;
   readonly #watchers: FSWatcher[] = [];
   #timer: NodeJS.Timeout | null = null;
   #texts: FileTexts = [];
+  #textPaths: readonly string[] = [];
   #looking: Promise<void> | null = null;
   #closed = false;
 
-  /** `onChange` hears of every new content, the first one too. */
-  constructor(paths: readonly string[], onChange: (texts: FileTexts) => void) {
+  /** `onChange` hears of every new content, the first one too, with the paths that the texts are from. */
+  constructor(
+    paths: readonly string[],
+    onChange: (texts: FileTexts, paths: readonly string[]) => void,
+    { folder = '', encoding = 'utf8' }: WatchOptions = {},
+  ) {
     this.#paths = paths;
+    this.#folder = folder;
+    this.#encoding = encoding;
     this.#onChange = onChange;
   }
 
   /** Resolves when the files have been read for the first time. */
   async start(): Promise<void> {
     await this.#look();
-    for (const directory of new Set(this.#paths.map(dirname))) {
+    const folders = this.#folder === '' ? [] : [this.#folder];
+    for (const directory of new Set([...this.#paths.map(dirname), ...folders])) {
       try {
         const watcher = watch(directory, () => this.#lookIn(settleMs));
         watcher.on('error', () => {
@@ -69,17 +82,34 @@ export class WatchedFiles {
   }
 
   async #read(): Promise<void> {
-    const texts = await Promise.all(this.#paths.map(readText));
-    if (this.#closed || (texts.length === this.#texts.length && texts.every((text, i) => text === this.#texts[i])))
-      return;
+    const paths = await this.#listed();
+    // A folder that cannot be listed says nothing of its files.
+    if (paths === null) return;
+    const texts = await Promise.all(paths.map((path) => readText(path, this.#encoding)));
+    if (this.#closed || (sameItems(texts, this.#texts) && sameItems(paths, this.#textPaths))) return;
     this.#texts = texts;
-    this.#onChange(texts);
+    this.#textPaths = paths;
+    this.#onChange(texts, paths);
+  }
+
+  async #listed(): Promise<readonly string[] | null> {
+    if (this.#folder === '') return this.#paths;
+    try {
+      const names = (await readdir(this.#folder)).filter((name) => !name.startsWith('.'));
+      return [...this.#paths, ...names.sort().map((name) => join(this.#folder, name))];
+    } catch {
+      return null;
+    }
   }
 }
 
-async function readText(path: string): Promise<string | null> {
+function sameItems<T>(some: readonly T[], others: readonly T[]): boolean {
+  return some.length === others.length && some.every((item, i) => item === others[i]);
+}
+
+async function readText(path: string, encoding: 'utf8' | 'latin1'): Promise<string | null> {
   try {
-    const text = await readFile(path, 'utf8');
+    const text = await readFile(path, encoding);
     return text.length > maxFileBytes ? null : text;
   } catch {
     return null;
