@@ -1,6 +1,7 @@
 // What the text of a setting may look like and which value it stands for. Pure: no file is opened here.
 import { type HeaderAction, type HeaderDirection, headerActionProblem } from '../table/header-actions.ts';
 import { parseHost } from '../table/host.ts';
+import { readSwitch } from '../table/switch.ts';
 import { MAX_TIME_MS, timeMs } from '../table/time.ts';
 import { readHeaderActions } from './header-settings.ts';
 import { type IdPart, readIdFormat } from './id-format.ts';
@@ -90,16 +91,13 @@ export type Reading =
   | { readonly kind: 'value'; readonly value: Value }
   | { readonly kind: 'problem'; readonly because: string };
 
-const trueWords: readonly string[] = ['1', 't', 'T', 'TRUE', 'true', 'True'];
-const falseWords: readonly string[] = ['0', 'f', 'F', 'FALSE', 'false', 'False'];
-
 /** The value that a text stands for under a kind of setting (Route semantics 4, conventions). */
 export function readValue(kind: ValueKind, text: string, manner: Manner): Reading {
   switch (kind.kind) {
-    case 'switch':
-      if (trueWords.includes(text)) return { kind: 'value', value: true };
-      if (manner === 'lenient' || falseWords.includes(text)) return { kind: 'value', value: false };
-      return refused(text, 'true or false');
+    case 'switch': {
+      const value = readSwitch(text) ?? (manner === 'lenient' ? false : undefined);
+      return value === undefined ? refused(text, 'true or false') : { kind: 'value', value };
+    }
     case 'integer':
       return valueOr(integer(text, kind.min, kind.max), text, `${kind.noun} (${kind.min} to ${kind.max})`);
     case 'limit':

@@ -1,5 +1,6 @@
-// What the annotations and header actions of a Route ask of the workers (Route semantics 4.6, 1.4). A bad value never costs the Route: what is in force
-// without it stays so, and a warning tells the owner. An allow-list alone is read the other way: what it cannot mean, it denies.
+// What the annotations and header actions of a Route ask of the workers (Route semantics 4.6, 1.4). A bad value never costs the
+// Route: what is in force without it stays so, and a warning tells the owner. An allow-list alone is read the other way: what
+// it cannot mean, it denies.
 
 import { createHash } from 'node:crypto';
 import { isIP } from 'node:net';
@@ -19,6 +20,7 @@ import {
   headerActionProblem,
   parseHeaderValue,
 } from '../table/header-actions.ts';
+import { readSwitch } from '../table/switch.ts';
 import { timeMs } from '../table/time.ts';
 
 /** The settings that stand in for annotations. Empty texts: the default that depends on the Route. */
@@ -57,8 +59,6 @@ const balanceAlgorithms: readonly BalanceAlgorithm[] = ['random', 'roundrobin', 
 const forwardedPolicies: readonly ForwardedPolicy[] = ['append', 'replace', 'if-none', 'never'];
 const proxyProtocols: readonly ProxyProtocol[] = ['none', 'v1', 'v2'];
 const sameSites: readonly string[] = ['Lax', 'Strict', 'None'];
-const trueWords: readonly string[] = ['1', 't', 'T', 'TRUE', 'true', 'True'];
-const falseWords: readonly string[] = ['0', 'f', 'F', 'FALSE', 'false', 'False'];
 /** Characters of a value that a warning shows. */
 const shownLength = 40;
 
@@ -124,10 +124,10 @@ class Annotations {
 
   isTrue(name: string): boolean {
     const value = this.text(name);
-    if (value === undefined || falseWords.includes(value)) return false;
-    if (trueWords.includes(value)) return true;
-    this.bad(name, value, 'is not true or false');
-    return false;
+    if (value === undefined) return false;
+    const read = readSwitch(value);
+    if (read === undefined) this.bad(name, value, 'is not true or false');
+    return read === true;
   }
 
   /** A signed whole number, as large as can be counted at most. */

@@ -2,7 +2,16 @@
 // few changes as possible, and what these lines say of body and connection (RFC 9110, RFC 9112). What only one of the two
 // knows is in request-head.ts and response-head.ts.
 
-import { Field, fieldOf, isTokenChar, isValueChar, listElements, sameName } from './http-syntax.ts';
+import {
+  Field,
+  fieldOf,
+  isBlank,
+  isTokenChar,
+  isValueChar,
+  listElements,
+  sameName,
+  withoutBlanks,
+} from './http-syntax.ts';
 import type { RefusalReason } from './refusals.ts';
 
 /** `maxHeaderLines`: field lines of one message. `clientHeaders`: what becomes of `X-SSL` fields in requests; dropped if absent. */
@@ -316,17 +325,4 @@ export function decimal(value: string): number {
     number = number * 10 + digit;
   }
   return number <= Number.MAX_SAFE_INTEGER ? number : -2;
-}
-
-/** Unlike `trim`, which takes a no-break space for a blank too. */
-function withoutBlanks(element: string): string {
-  let start = 0;
-  let end = element.length;
-  while (start < end && isBlank(element.charCodeAt(start))) start++;
-  while (end > start && isBlank(element.charCodeAt(end - 1))) end--;
-  return element.slice(start, end);
-}
-
-function isBlank(c: number): boolean {
-  return c === SP || c === HTAB;
 }

@@ -32,6 +32,20 @@ export function isTargetChar(c: number): boolean {
   return ((classes[c] ?? 0) & TARGET) !== 0;
 }
 
+/** OWS: a blank or a tab (RFC 9110 5.6.3). */
+export function isBlank(c: number): boolean {
+  return c === 0x20 || c === 0x09;
+}
+
+/** Unlike `trim`, which takes a no-break space for a blank too, and with it a byte of UTF-8. */
+export function withoutBlanks(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isBlank(text.charCodeAt(start))) start++;
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end--;
+  return text.slice(start, end);
+}
+
 /** Fields that the engine does something about. The rest is passed on untouched. */
 export const Field = {
   other: 0,

@@ -2,7 +2,7 @@
 // read by the one reader of heads there is (request-head.ts, response-head.ts), whichever protocol it came by. Checked here is
 // what would not survive the translation, or what HTTP/2 alone forbids.
 
-import { isTokenChar, isValueChar, sameName } from './http-syntax.ts';
+import { isBlank, isTokenChar, isValueChar, sameName } from './http-syntax.ts';
 import type { RefusalReason } from './refusals.ts';
 
 /** Counted for each field beside its name and value (RFC 9113 6.5.2). */
@@ -345,8 +345,4 @@ function isVisible(value: string): boolean {
     if (c < 0x21 || c > 0x7e) return false;
   }
   return true;
-}
-
-function isBlank(c: number): boolean {
-  return c === 0x20 || c === 0x09;
 }

@@ -4,26 +4,10 @@ import { backendSubjectsOf, compileHost, type ServedRoute } from '../../src/cont
 import type { Certificate, CertificateId, RouteOptions, UpstreamTls } from '../../src/table/entries.ts';
 import type { Host } from '../../src/table/host.ts';
 import { aRoute, type RouteBuilder } from '../support/manifests.ts';
+import { plainOptions } from '../support/rules.ts';
 
 const host = 'a.test' as Host;
 const pem = (id: string): Certificate => ({ id: id as CertificateId, chain: id, key: '' });
-
-const plainOptions: RouteOptions = {
-  forwarded: 'append',
-  proxyProtocol: 'none',
-  balance: 'random',
-  cookie: null,
-  serverTimeoutMs: null,
-  tunnelTimeoutMs: null,
-  allowedSources: null,
-  rateLimit: null,
-  podConnections: null,
-  rewrite: null,
-  hsts: null,
-  checkIntervalMs: null,
-  requestActions: null,
-  responseActions: null,
-};
 
 /** A Route as admission lets it through; the certificate by its id. */
 function served(
@@ -77,20 +61,7 @@ describe('the rule of a host', () => {
             insecurePolicy: 'Redirect',
             backends: [{ backend: 'n/s:http', weight: 7 }],
             upstreamTls: null,
-            forwarded: 'append',
-            proxyProtocol: 'none',
-            balance: 'random',
-            cookie: null,
-            serverTimeoutMs: null,
-            tunnelTimeoutMs: null,
-            allowedSources: null,
-            rateLimit: null,
-            podConnections: null,
-            rewrite: null,
-            hsts: null,
-            checkIntervalMs: null,
-            requestActions: null,
-            responseActions: null,
+            ...plainOptions,
           },
         ],
       },

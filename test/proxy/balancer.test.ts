@@ -7,6 +7,7 @@ import { Balancer, type Seeker } from '../../src/proxy/upstream/balancer.ts';
 import { type BackendRef, type BalanceAlgorithm, backendId, type PathRule, routeKey } from '../../src/table/entries.ts';
 import { RouteTable } from '../../src/table/route-table.ts';
 import { aSlice } from '../support/manifests.ts';
+import { plainOptions } from '../support/rules.ts';
 
 /** A Service: its pods' addresses, as `address:port` with the port's name after a `/`, and its weight. */
 type Service = readonly [pods: readonly string[], weight: number];
@@ -39,20 +40,8 @@ function ruleOver(backends: readonly BackendRef[]): PathRule {
     insecurePolicy: 'None',
     backends,
     upstreamTls: null,
-    forwarded: 'append',
-    proxyProtocol: 'none',
+    ...plainOptions,
     balance: 'roundrobin',
-    cookie: null,
-    serverTimeoutMs: null,
-    tunnelTimeoutMs: null,
-    allowedSources: null,
-    rateLimit: null,
-    podConnections: null,
-    rewrite: null,
-    hsts: null,
-    checkIntervalMs: null,
-    requestActions: null,
-    responseActions: null,
     clientAuth: null,
   };
 }

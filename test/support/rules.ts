@@ -30,6 +30,24 @@ export type RouteWish = {
   readonly certificate?: CertificateId | null;
 } & Partial<Pick<PathRule, 'path' | 'termination' | 'insecurePolicy' | 'upstreamTls' | 'clientAuth'> & RouteOptions>;
 
+/** What a Route with one Service asks for by its annotations where it has none, and the cookie aside. */
+export const plainOptions: RouteOptions = {
+  forwarded: 'append',
+  proxyProtocol: 'none',
+  balance: 'random',
+  cookie: null,
+  serverTimeoutMs: null,
+  tunnelTimeoutMs: null,
+  allowedSources: null,
+  rateLimit: null,
+  podConnections: null,
+  rewrite: null,
+  hsts: null,
+  checkIntervalMs: null,
+  requestActions: null,
+  responseActions: null,
+};
+
 const namespace = 'shop';
 
 /** The Changes that put a Route with one path on a Host of its own into a table. */

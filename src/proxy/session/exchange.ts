@@ -161,11 +161,16 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
     this.#rule = rule;
     this.#record.route = rule.route;
     this.#record.termination = rule.termination;
-    if (rule.allowedSources !== null && match.kind !== 'redirect' && !isListed(rule.allowedSources, this.source)) {
+    // Before all that a Route asks of its clients: over TLS they will be asked again.
+    if (match.kind === 'redirect') {
+      this.#redirect(head);
+      return rest;
+    }
+    if (rule.allowedSources !== null && !isListed(rule.allowedSources, this.source)) {
       this.#answer(403, 'source-not-allowed', null);
       return rest;
     }
-    if ((rule.clientAuth !== null || this.#forwarded.client !== null) && match.kind !== 'redirect') {
+    if (rule.clientAuth !== null || this.#forwarded.client !== null) {
       const refused = clientRefusal(rule, this.#scheme, this.#context.table(), this.#forwarded.client);
       if (refused !== null) {
         // With 421 the client comes again on another connection, which this one keeps it from.
@@ -174,23 +179,16 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
         return rest;
       }
     }
-    if (rule.rateLimit !== null && match.kind !== 'redirect') {
+    if (rule.rateLimit !== null) {
       const counted = this.#visits.request(rule.route, rule.rateLimit, this.source);
       if (counted !== 'counted') {
         this.#answer(429, 'rate-limited', null, `Retry-After: ${counted}\r\n`);
         return rest;
       }
     }
-    switch (match.kind) {
-      case 'forward':
-        return this.#forward(rule, head, rest);
-      case 'redirect':
-        this.#redirect(head);
-        return rest;
-      case 'unavailable':
-        this.#answer(503, 'no-endpoint', null);
-        return rest;
-    }
+    if (match.kind === 'forward') return this.#forward(rule, head, rest);
+    this.#answer(503, 'no-endpoint', null);
+    return rest;
   }
 
   /** A request of which not even the head could be read, but for its method perhaps. */

@@ -1,7 +1,7 @@
 // Carries header actions out (Route semantics 1.4, 5.6) on a head that is otherwise ready to be sent: so an action sees, and
 // may replace, what the router itself has said. Only Routes with actions come here.
 
-import { isValueChar } from '../../protocol/http-syntax.ts';
+import { isValueChar, withoutBlanks } from '../../protocol/http-syntax.ts';
 import type { HeaderAction, HeaderConverter, HeaderPart } from '../../table/header-actions.ts';
 
 /** Bytes of values that one message may be given: fields of the client's may be named many times over. */
@@ -50,6 +50,7 @@ function joinedValue(parts: readonly HeaderPart[], lines: readonly Line[], der: 
     value += typeof part === 'string' ? part : converted(part, lines, der);
     if (value.length > room) return '';
   }
+  // HTTP/2 knows no blanks around a value.
   return isFieldValue(value) ? withoutBlanks(value) : '';
 }
 
@@ -89,17 +90,4 @@ function lastElement(name: string, lines: readonly Line[]): string {
 function isFieldValue(value: string): boolean {
   for (let i = 0; i < value.length; i++) if (!isValueChar(value.charCodeAt(i))) return false;
   return true;
-}
-
-/** Unlike `trim`, which takes a byte of UTF-8 for a no-break space. HTTP/2 knows no blanks around a value. */
-function withoutBlanks(value: string): string {
-  let start = 0;
-  let end = value.length;
-  while (start < end && isBlank(value.charCodeAt(start))) start++;
-  while (end > start && isBlank(value.charCodeAt(end - 1))) end--;
-  return value.slice(start, end);
-}
-
-function isBlank(c: number): boolean {
-  return c === 0x20 || c === 0x09;
 }

@@ -249,19 +249,17 @@ export class ResponseRelay implements CoderUser {
       return;
     }
     this.started = true;
-    const added = this.#user.addedLines() + codingLines;
-    head.dropFields(this.#user.replacedFields());
+    let ownLines = this.#addedTo(head) + codingLines;
     if (coder !== null) {
-      this.#startCoded(head, added);
+      this.#startCoded(head, ownLines);
       this.#code(coder, content, rest);
       return;
     }
     if (!downstream.framed) {
       this.closes = false;
-      this.#sendHead(this.#user.editedHead(head.render(added)), content);
+      this.#sendHead(this.#user.editedHead(head.render(ownLines)), content);
     } else {
       this.closes = !this.#user.mayStay() || decode || body.framing === 'until-close';
-      let ownLines = added;
       if (this.closes) ownLines += 'Connection: close\r\n';
       else if (this.#minorVersion === 0) ownLines += 'Connection: keep-alive\r\n';
       // What needs no change leaves as it came: head and body in one write, without a copy.
@@ -275,6 +273,12 @@ export class ResponseRelay implements CoderUser {
       }
     }
     this.#passed(rest);
+  }
+
+  /** The lines that the router adds to a head, after what they replace has been taken out of it. */
+  #addedTo(head: ResponseHead): string {
+    head.dropFields(this.#user.replacedFields());
+    return this.#user.addedLines();
   }
 
   #passBytes(chunk: Buffer): void {
@@ -358,8 +362,7 @@ export class ResponseRelay implements CoderUser {
     this.#body.done = last;
     this.started = true;
     this.#chunks = false;
-    let ownLines = this.#user.addedLines() + codingLines;
-    head.dropFields(this.#user.replacedFields());
+    let ownLines = this.#addedTo(head) + codingLines;
     if (this.#coder !== null) {
       this.#startCoded(head, ownLines);
       this.#sendCodedHead();

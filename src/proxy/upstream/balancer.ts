@@ -93,13 +93,12 @@ export class Balancer {
     let chosen = -1;
     let total = 0;
     let usable = 0;
-    let chosenBackend: Backend | undefined;
+    let chosenBackend: Backend | null = null;
     const { current } = turn;
     for (let i = 0; i < rule.backends.length; i++) {
       const ref = rule.backends[i];
-      if (ref === undefined || ref.weight === 0) continue;
-      const backend = table.backends.get(ref.backend);
-      if (backend === undefined || !hasUntried(backend, tried, down)) continue;
+      const backend = ref === undefined ? null : usableBackend(ref, table, tried, down);
+      if (ref === undefined || backend === null) continue;
       usable++;
       total += ref.weight;
       const weight = (current[i] ?? 0) + ref.weight;
@@ -109,7 +108,7 @@ export class Balancer {
         chosenBackend = backend;
       }
     }
-    if (chosenBackend === undefined) return null;
+    if (chosenBackend === null) return null;
     current[chosen] = usable === 1 ? 0 : (current[chosen] ?? 0) - total;
     const endpoints = chosenBackend.endpoints;
     for (let step = 0; step < endpoints.length; step++) {
@@ -136,8 +135,8 @@ export class Balancer {
   #draw(rule: PathRule, table: RouteTable, total: number, down: DownEndpoints): Pick | null {
     let at = Math.random() * total;
     for (const ref of rule.backends) {
-      const backend = usableBackend(ref, table);
-      if (backend === null || !hasUntried(backend, nobodyTried, down)) continue;
+      const backend = usableBackend(ref, table, nobodyTried, down);
+      if (backend === null) continue;
       at -= ref.weight;
       if (at >= 0) continue;
       const endpoint = anyOf(backend.endpoints, down);
@@ -153,7 +152,7 @@ export class Balancer {
     let isBusy = false;
     let equals = 0;
     for (const ref of rule.backends) {
-      const backend = usableBackend(ref, table);
+      const backend = usableBackend(ref, table, tried, down);
       if (backend === null) continue;
       const weight = ref.weight / countUp(backend, down);
       for (const endpoint of backend.endpoints) {
@@ -196,8 +195,8 @@ function bySource(
   let backend: Backend | null = null;
   let best = -1;
   for (const ref of rule.backends) {
-    const usable = usableBackend(ref, table);
-    if (usable === null || !hasUntried(usable, tried, down)) continue;
+    const usable = usableBackend(ref, table, tried, down);
+    if (usable === null) continue;
     const share = (rendezvousHash(sourceHash, textHash(ref.backend)) + 0.5) / 0x100000000;
     const score = ref.weight / -Math.log(share);
     if (score <= best) continue;
@@ -230,17 +229,20 @@ function endpointHash(endpoint: Endpoint): number {
 
 function totalWeight(rule: PathRule, table: RouteTable, down: DownEndpoints): number {
   let total = 0;
-  for (const ref of rule.backends) {
-    const backend = usableBackend(ref, table);
-    if (backend !== null && hasUntried(backend, nobodyTried, down)) total += ref.weight;
-  }
+  for (const ref of rule.backends) if (usableBackend(ref, table, nobodyTried, down) !== null) total += ref.weight;
   return total;
 }
 
-function usableBackend(ref: BackendRef, table: RouteTable): Backend | null {
+/** The Backend if it takes a share of the requests and has an Endpoint that may be tried. */
+function usableBackend(
+  ref: BackendRef,
+  table: RouteTable,
+  tried: readonly string[],
+  down: DownEndpoints,
+): Backend | null {
   if (ref.weight === 0) return null;
   const backend = table.backends.get(ref.backend);
-  return backend === undefined || backend.endpoints.length === 0 ? null : backend;
+  return backend !== undefined && hasUntried(backend, tried, down) ? backend : null;
 }
 
 function mayTry({ authority }: Endpoint, tried: readonly string[], down: DownEndpoints): boolean {
