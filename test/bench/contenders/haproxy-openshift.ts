@@ -1,8 +1,8 @@
 // HAProxy as the OpenShift router configures it: the shape of images/router/haproxy/conf/haproxy-config.template in
 // github.com/openshift/router with the defaults of every setting (so HTTP/2 is offered), one thread, and no access log. Cut are
-// only parts that no request of the bench passes (stats page, error pages, captures, cipher lists for TLS 1.2), and the sticky
-// cookie: the Routes count as annotated with disable_cookies, until Headgate has cookies too.
+// only parts that no request of the bench passes (stats page, error pages, captures, cipher lists for TLS 1.2).
 
+import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writePem } from '../certificates.ts';
@@ -118,6 +118,7 @@ ${serverLine} weight 1
   const authority = join(folder, `${route.name}.ca.pem`);
   const tls = route.termination === 'reencrypt' ? ` ssl alpn h2,http/1.1 verify required ca-file ${authority}` : '';
   const protocol = route.appProtocol === '' ? '' : ' proto h2';
+  const secure = route.termination === 'none' ? '' : ' secure attr SameSite=None';
   return `
 backend ${backendName(route)}
   mode http
@@ -133,8 +134,14 @@ backend ${backendName(route)}
   acl ipv6_addr src -m sub :
   http-request add-header Forwarded for=\\"[%[src]]\\";host=%[req.hdr(host)];proto=%[req.hdr(X-Forwarded-Proto)] if ipv6_addr
   http-request add-header Forwarded for=%[src];host=%[req.hdr(host)];proto=%[req.hdr(X-Forwarded-Proto)] if !ipv6_addr
-${serverLine} weight 1${tls}${protocol}
+  cookie ${md5(` ${NAMESPACE}:${route.name}`)} insert indirect nocache httponly${secure}
+${serverLine} cookie ${md5(server)} weight 1${tls}${protocol}
 `;
+}
+
+/** Names and values of sticky cookies (Route semantics 5.8). */
+function md5(text: string): string {
+  return createHash('md5').update(text).digest('hex');
 }
 
 function writeMaps({ folder, routes }: ContenderSetup): void {
