@@ -7,6 +7,27 @@ import { TLSSocket } from 'node:tls';
 /** Larger pieces go through the stream, which counts what waits and tells when it has gone. */
 export const maxDirectBytes = 16_384;
 
+/** From where bytes are written whose owner has other use for them, and views of it by their length. */
+export let outgoing: Buffer = Buffer.allocUnsafeSlow(maxDirectBytes);
+const outgoingViews: (Buffer | undefined)[] = new Array(2048).fill(undefined);
+
+/** The first bytes of `outgoing`. What comes most has few lengths, and making a view costs more than looking at it. */
+export function outgoingView(length: number): Buffer {
+  if (length >= outgoingViews.length) return outgoing.subarray(0, length);
+  let view = outgoingViews[length];
+  if (view === undefined) {
+    view = outgoing.subarray(0, length);
+    outgoingViews[length] = view;
+  }
+  return view;
+}
+
+/** After a write from `outgoing` that was `kept`: the kernel will read the old one when it has room. */
+export function replaceOutgoing(): void {
+  outgoing = Buffer.allocUnsafeSlow(maxDirectBytes);
+  outgoingViews.fill(undefined);
+}
+
 /** What became of bytes that were lent: `kept` until the kernel takes the rest of them, or `refused` and not written at all. */
 export type Lent = 'returned' | 'kept' | 'refused';
 
@@ -47,6 +68,15 @@ export class DirectWriter {
     message.write(head, 0, 'latin1');
     body.copy(message, head.length);
     return this.write(message);
+  }
+
+  /** Writes a copy of bytes. False: they were not written, and have to go through `write`. */
+  writeCopy(view: Buffer): boolean {
+    if (view.length > maxDirectBytes) return false;
+    view.copy(outgoing, 0);
+    const lent = this.lend(outgoingView(view.length));
+    if (lent === 'kept') replaceOutgoing();
+    return lent !== 'refused';
   }
 
   /** Writes bytes that the caller would have back at once. */

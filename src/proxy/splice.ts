@@ -2,8 +2,10 @@
 
 import type { ProxyContext, ProxyCounters, ProxySettings } from './context.ts';
 import type { DeadlineOwner, DeadlineSlot, Deadlines } from './deadlines.ts';
+import type { DirectWriter } from './direct-write.ts';
 import type { EndReason } from './end-reason.ts';
 import type { Upstream, UpstreamUser } from './upstream/upstream.ts';
+import { UpstreamConnection } from './upstream/upstream-connection.ts';
 
 /** The client's end of a tunnel: a socket, or what is like one. */
 export interface TunnelClient {
@@ -25,6 +27,9 @@ export class Splice implements DeadlineOwner, UpstreamUser {
   sent = 0;
   readonly #client: TunnelClient;
   readonly #upstream: Upstream;
+  /** The shorter ways of writing to the two, where they have one. */
+  readonly #toClient: DirectWriter | null;
+  readonly #toUpstream: DirectWriter | null;
   readonly #settings: ProxySettings;
   readonly #deadlines: Deadlines;
   readonly #slot: DeadlineSlot;
@@ -37,17 +42,20 @@ export class Splice implements DeadlineOwner, UpstreamUser {
   #upstreamEnded = false;
   #upstreamGone = false;
 
-  /** `idleMs`: how long nothing may move in either direction. */
+  /** `toClient`: writes to the client, where that is a socket. `idleMs`: how long nothing may move in either direction. */
   constructor(
     context: ProxyContext,
     client: TunnelClient,
+    toClient: DirectWriter | null,
     upstream: Upstream,
     idleMs: number,
     onEnd: (reason: EndReason) => void,
   ) {
     const { deadlines, settings } = context;
     this.#client = client;
+    this.#toClient = toClient;
     this.#upstream = upstream;
+    this.#toUpstream = upstream instanceof UpstreamConnection ? upstream.writer : null;
     this.#settings = settings;
     this.#deadlines = deadlines;
     this.#slot = deadlines.claim(this);
@@ -64,13 +72,27 @@ export class Splice implements DeadlineOwner, UpstreamUser {
     this.destroy('tunnel-idle');
   }
 
-  onClientData(chunk: Buffer): void {
+  /** Answers whether it is done with the bytes. */
+  onClientData(chunk: Buffer): boolean {
     // Of a pod that has said all and gone away, the client may still hear; it cannot tell it anything.
-    if (this.#upstreamGone) return;
-    this.received += chunk.length;
-    this.#counters.received.value += chunk.length;
+    if (this.#upstreamGone) return true;
+    this.#countReceived(chunk.length);
+    const lent = this.#toUpstream === null ? 'refused' : this.#toUpstream.lend(chunk);
+    if (lent === 'refused' && !this.#upstream.sendBody(chunk, false)) this.#client.pause();
+    return lent === 'returned';
+  }
+
+  /** Looks at bytes that stay what they are during the call only; answers whether that was all. */
+  onClientGlance(view: Buffer): boolean {
+    if (this.#upstreamGone || this.#toUpstream === null || !this.#toUpstream.writeCopy(view)) return false;
+    this.#countReceived(view.length);
+    return true;
+  }
+
+  #countReceived(bytes: number): void {
+    this.received += bytes;
+    this.#counters.received.value += bytes;
     this.#deadlines.set(this.#slot, this.#idleMs);
-    if (!this.#upstream.sendBody(chunk, false)) this.#client.pause();
   }
 
   /** Some of what waited for the client has been sent. */
@@ -115,15 +137,23 @@ export class Splice implements DeadlineOwner, UpstreamUser {
     this.onUpstreamEnd();
   }
 
-  onUpstreamGlance(): boolean {
-    return false;
+  onUpstreamGlance(view: Buffer): boolean {
+    if (this.#toClient === null || !this.#toClient.writeCopy(view)) return false;
+    this.#countSent(view.length);
+    return true;
   }
 
-  onUpstreamData(chunk: Buffer): void {
-    this.sent += chunk.length;
-    this.#counters.sent.value += chunk.length;
+  onUpstreamData(chunk: Buffer): boolean {
+    this.#countSent(chunk.length);
+    const lent = this.#toClient === null ? 'refused' : this.#toClient.lend(chunk);
+    if (lent === 'refused' && !this.#client.write(chunk)) this.#upstream.pause();
+    return lent === 'returned';
+  }
+
+  #countSent(bytes: number): void {
+    this.sent += bytes;
+    this.#counters.sent.value += bytes;
     this.#deadlines.set(this.#slot, this.#idleMs);
-    if (!this.#client.write(chunk)) this.#upstream.pause();
   }
 
   onUpstreamDrain(): void {

@@ -213,7 +213,8 @@ describe('clients that do not read', () => {
     ['answers that are on their way when the time to say good-bye is over', -60, 'Connection: close\r\n'],
     ['answers that are on their way when it has closed its half', -60, ''],
     ['answers that have yet to be made when it has closed its half', 100, ''],
-  ])('%s still arrive', async (_name, more, fields) => {
+    // On a busy machine the kernel may take more of one connection than of the other.
+  ])('%s still arrive', { retry: 2 }, async (_name, more, fields) => {
     await using plane = await DataPlane.start([], { settings: { clientFinTimeoutMs: 100 } });
     const answered = (): number => plane.metric('headgate_requests_total', 'http', '5xx');
     // How many answers fit into everything between the router and a client that does not read.

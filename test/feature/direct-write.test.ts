@@ -49,6 +49,34 @@ test.each([
   expect(Buffer.concat(received).equals(all)).toBe(true);
 });
 
+test('what was lent and came back, or was copied, may be overwritten at once; what was kept may not', async () => {
+  const [client, accepted] = await pair(false);
+  const writer = new DirectWriter(accepted);
+  const outcomes = new Set<string>();
+  const sent: Buffer[] = [];
+  let scratch = Buffer.alloc(60_000);
+  for (let i = 0; i < 600; i++) {
+    const piece = scratch.subarray(0, i % 3 === 0 ? 9000 : 60_000);
+    piece.fill(`${i} `);
+    const copy = Buffer.from(piece);
+    const isCopied = piece.length === 9000 && writer.writeCopy(piece);
+    const outcome = isCopied ? 'copied' : writer.lend(piece);
+    outcomes.add(outcome);
+    if (outcome === 'kept') scratch = Buffer.alloc(60_000);
+    // Refused: the way for this is the stream, which takes its time.
+    else if (outcome === 'refused') writer.write(Buffer.from(piece));
+    sent.push(copy);
+    scratch.fill('overwritten');
+  }
+  expect([...outcomes].sort()).toEqual(['copied', 'kept', 'refused', 'returned']);
+  const received: Buffer[] = [];
+  client.on('data', (chunk: Buffer) => received.push(chunk));
+  accepted.end();
+  await once(client, 'end');
+  client.destroy();
+  expect(Buffer.concat(received).equals(Buffer.concat(sent))).toBe(true);
+});
+
 test('a peer that is gone: the socket closes, and nothing is thrown', async () => {
   const [client, accepted] = await pair(false);
   const writer = new DirectWriter(accepted);

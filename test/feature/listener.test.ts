@@ -10,10 +10,7 @@ import { Metrics } from '../../src/telemetry/metrics.ts';
 /** A listener closes the descriptor that it was given; a bound socket that is collected would close it a second time. */
 const kept: BoundSocket[] = [];
 
-test.each([
-  ['http', true],
-  ['https', false],
-] as const)('sockets of the %s port read into the shared buffer: %s', async (name, isShared) => {
+test.each(['http', 'https'] as const)('sockets of the %s port read into the shared buffer', async (name) => {
   const bound = new BoundSocket({ host: '127.0.0.1', port: 0 });
   kept.push(bound);
   const accepted = Promise.withResolvers<Socket>();
@@ -29,11 +26,14 @@ test.each([
   await listener.listen(bound.fd());
   const client = connect(bound.address().port, '127.0.0.1');
   const socket = await accepted.promise;
-  expect(socket instanceof SharedReadSocket).toBe(isShared);
+  expect(socket instanceof SharedReadSocket).toBe(true);
   const taken = Promise.withResolvers<string>();
   takeFrom(
     socket,
-    (chunk) => taken.resolve(chunk.toString()),
+    (chunk) => {
+      taken.resolve(chunk.toString());
+      return true;
+    },
     () => false,
   );
   client.write('hello');

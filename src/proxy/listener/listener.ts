@@ -49,8 +49,7 @@ export class Listener {
         this.#server.on('error', () => {
           // A failed accept (descriptors used up) concerns one connection; the next one is tried again.
         });
-        // On the TLS port the first bytes are put back into the socket, which takes a stream.
-        if (this.name === 'http') acceptSharedReads(this.#server, (socket) => this.#accept(socket));
+        acceptSharedReads(this.#server, (socket) => this.#accept(socket));
         resolve();
       });
     });

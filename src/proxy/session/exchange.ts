@@ -523,8 +523,8 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
     else this.#answer(502, 'upstream-closed', how === 'closed' ? null : 'reset');
   }
 
-  onUpstreamData(chunk: Buffer): void {
-    if (this.#state === 'exchanging') this.#relay.take(chunk);
+  onUpstreamData(chunk: Buffer): boolean {
+    return this.#state === 'exchanging' && this.#relay.take(chunk);
   }
 
   onUpstreamGlance(view: Buffer): boolean {

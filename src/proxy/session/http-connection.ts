@@ -192,7 +192,7 @@ export class HttpConnection implements Downstream, DeadlineOwner {
     this.#writer.write(head);
     this.#phase = 'tunnel';
     this.#context.deadlines.clear(this.#slot);
-    const splice = new Splice(this.#context, this.#socket, upstream, idleMs, (reason) => {
+    const splice = new Splice(this.#context, this.#socket, this.#writer, upstream, idleMs, (reason) => {
       this.#record.receivedBytes += splice.received;
       this.#record.sentBytes += splice.sent;
       this.#record.writeLine(101, reason);
@@ -211,6 +211,7 @@ export class HttpConnection implements Downstream, DeadlineOwner {
    * to 18.0 us of CPU.
    */
   #glance(view: Buffer): boolean {
+    if (this.#splice !== null) return this.#splice.onClientGlance(view);
     if (this.#phase !== 'idle' || this.#input.length > 0 || this.blocked || this.#advancing) return false;
     if (headEnd(view, 0) !== view.length || view[0] === CR) return false;
     if (view.length > this.#context.limits.maxHeadBytes) return false;
@@ -221,7 +222,8 @@ export class HttpConnection implements Downstream, DeadlineOwner {
     return true;
   }
 
-  #clientData(chunk: Buffer): void {
+  /** Answers whether the bytes may be overwritten. */
+  #clientData(chunk: Buffer): boolean {
     switch (this.#phase) {
       case 'idle':
       case 'head':
@@ -233,12 +235,12 @@ export class HttpConnection implements Downstream, DeadlineOwner {
         this.#keepRest(this.#exchange.requestDone ? chunk : this.#exchange.takeBody(chunk));
         break;
       case 'tunnel':
-        this.#splice?.onClientData(chunk);
-        break;
+        return this.#splice?.onClientData(chunk) === true;
       case 'lingering':
         this.#lingering?.take(chunk);
         break;
     }
+    return false;
   }
 
   #clientFull(): void {

@@ -77,7 +77,10 @@ export class Http2Connection implements LinkUser, Http2ExchangeUser, DeadlineOwn
     this.#link = new Http2Link('server', socket, this, readers.fields, limits, () => deadlines.nowMs);
     takeFrom(
       socket,
-      (chunk) => this.#take(chunk),
+      (chunk) => {
+        this.#take(chunk);
+        return false;
+      },
       () => false,
     );
     socket.on('drain', () => this.#link.drained());

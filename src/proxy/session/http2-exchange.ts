@@ -148,7 +148,7 @@ export class Http2Exchange implements Downstream, StreamUser, DeadlineOwner, Tun
   startTunnel(head: string, upstream: Upstream, rest: Buffer, idleMs: number): void {
     this.#stream?.sendResponse(accepted(head), false);
     if (this.#slot !== null) this.#context.deadlines.clear(this.#slot);
-    const splice = new Splice(this.#context, this, upstream, idleMs, (reason) => {
+    const splice = new Splice(this.#context, this, null, upstream, idleMs, (reason) => {
       this.#record.receivedBytes += splice.received;
       this.#record.sentBytes += splice.sent;
       this.#record.writeLine(200, reason);

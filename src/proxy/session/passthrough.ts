@@ -10,8 +10,10 @@ import { terminationState } from '../access-log/termination-state.ts';
 import type { AnswerReason } from '../answers.ts';
 import type { ProxyContext } from '../context.ts';
 import type { DeadlineOwner, DeadlineSlot } from '../deadlines.ts';
+import { DirectWriter } from '../direct-write.ts';
 import type { EndReason } from '../end-reason.ts';
 import type { RouteVisits } from '../listener/route-limits.ts';
+import { takeFrom } from '../shared-read.ts';
 import { Splice } from '../splice.ts';
 import type { Load, Pick } from '../upstream/balancer.ts';
 import type { Place, PlaceSeeker, RoutePlaces } from '../upstream/pod-places.ts';
@@ -75,7 +77,11 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
     this.#serverName = serverName;
     this.#hello = hello;
     this.#onEnd = onEnd;
-    socket.on('data', (chunk: Buffer) => this.#splice?.onClientData(chunk));
+    takeFrom(
+      socket,
+      (chunk) => this.#splice?.onClientData(chunk) === true,
+      (view) => this.#splice?.onClientGlance(view) === true,
+    );
     socket.on('drain', () => this.#splice?.onClientDrain());
     socket.on('end', () => {
       this.#clientEnded = true;
@@ -167,11 +173,14 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
 
   onUpstreamConnected(): void {
     const upstream = this.#upstream;
+    const socket = this.#socket;
     if (upstream === null) return;
     this.#context.connector.countDial(null);
     this.#connectedMs = performance.now();
     const idleMs = this.#rule.tunnelTimeoutMs ?? this.#context.settings.tunnelTimeoutMs;
-    const splice = new Splice(this.#context, this.#socket, upstream, idleMs, (reason) => this.#end(reason));
+    const splice = new Splice(this.#context, socket, new DirectWriter(socket), upstream, idleMs, (reason) =>
+      this.#end(reason),
+    );
     this.#splice = splice;
     const { proxyProtocol } = this.#rule;
     if (proxyProtocol !== 'none') {
@@ -208,7 +217,9 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
 
   onUpstreamMoved(): void {}
 
-  onUpstreamData(): void {}
+  onUpstreamData(): boolean {
+    return false;
+  }
 
   onUpstreamHead(): void {}
 

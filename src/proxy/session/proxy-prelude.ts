@@ -18,7 +18,7 @@ export class ProxyPrelude implements DeadlineOwner {
   readonly #onEnd: (reason: EndReason) => void;
   readonly #slot: DeadlineSlot;
   readonly #gathered: GatheredBytes = new GatheredBytes();
-  readonly #onData = (chunk: Buffer): void => this.#received(chunk);
+  readonly #onData = (chunk: Buffer): boolean => this.#received(chunk);
   readonly #onFinish = (): void =>
     this.destroy(this.#gathered.length === 0 ? 'client-closed' : 'proxy-header-malformed');
   readonly #onClose = (): void => this.destroy('client-closed');
@@ -59,11 +59,12 @@ export class ProxyPrelude implements DeadlineOwner {
     this.#onEnd(reason);
   }
 
-  #received(chunk: Buffer): void {
+  /** Never done with the bytes: what comes behind the header is handed on. */
+  #received(chunk: Buffer): boolean {
     // A socket that has been destroyed may still hand out what it had read.
-    if (this.#over) return;
+    if (this.#over) return false;
     const bytes = this.#gathered.append(chunk);
-    if (bytes.length < this.#needBytes) return;
+    if (bytes.length < this.#needBytes) return false;
     const header = readProxyHeader(bytes);
     switch (header.kind) {
       case 'incomplete':
@@ -83,6 +84,7 @@ export class ProxyPrelude implements DeadlineOwner {
         this.#onHeader(header, bytes.subarray(header.bytes));
         break;
     }
+    return false;
   }
 
   #leave(): void {

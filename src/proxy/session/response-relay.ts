@@ -9,7 +9,7 @@ import { headEnd } from '../../protocol/http-head.ts';
 import type { ResponseFields } from '../../protocol/http2-head.ts';
 import type { ResponseHead } from '../../protocol/response-head.ts';
 import type { Compression } from '../compression.ts';
-import { maxDirectBytes } from '../direct-write.ts';
+import { maxDirectBytes, outgoing, outgoingView, replaceOutgoing } from '../direct-write.ts';
 import { type CoderUser, ContentCoder } from './content-coder.ts';
 import type { Downstream } from './downstream.ts';
 import type { ExchangeRecord } from './exchange-record.ts';
@@ -19,10 +19,6 @@ import { FramedBody } from './framed-body.ts';
 const maxInterims = 32;
 
 const empty: Buffer = Buffer.alloc(0);
-
-/** From where answers that came as a whole are written, and views of it by their length. */
-let outgoing: Buffer = Buffer.allocUnsafeSlow(maxDirectBytes);
-const outgoingViews: (Buffer | undefined)[] = new Array(2048).fill(undefined);
 
 /** Whose answer it is. */
 export interface RelayUser {
@@ -143,9 +139,11 @@ export class ResponseRelay implements CoderUser {
 
   // What HTTP/1.1 pods send.
 
-  take(chunk: Buffer): void {
-    if (this.started) this.#passBytes(chunk);
-    else this.#readBytes(chunk);
+  /** Answers whether it is done with the bytes. */
+  take(chunk: Buffer): boolean {
+    if (this.started) return this.#passBytes(chunk);
+    this.#readBytes(chunk);
+    return false;
   }
 
   /**
@@ -281,19 +279,25 @@ export class ResponseRelay implements CoderUser {
     return this.#user.addedLines();
   }
 
-  #passBytes(chunk: Buffer): void {
+  #passBytes(chunk: Buffer): boolean {
     const content = this.#body.take(chunk);
     if (this.#body.problem !== null) {
       this.#user.onTruncated();
-      return;
+      return false;
     }
     if (this.#coder !== null) {
       this.#code(this.#coder, content, chunk);
-      return;
+      return false;
     }
-    const last = this.#isLast();
-    if (content.length > 0 || last) this.#sendBody(content, last);
+    const lent = content.length > 0 ? this.#downstream.lend(content) : 'refused';
+    if (lent === 'refused') {
+      const last = this.#isLast();
+      if (content.length > 0 || last) this.#sendBody(content, last);
+    } else {
+      this.#record.sentBytes += content.length;
+    }
     this.#passed(chunk);
+    return lent === 'returned';
   }
 
   /** Goes on after bytes of the body have been passed on. */
@@ -539,22 +543,6 @@ export class ResponseRelay implements CoderUser {
     this.#record.sentBytes += bytes.length;
     this.#downstream.sendBody(bytes, last);
   }
-}
-
-function outgoingView(length: number): Buffer {
-  if (length >= outgoingViews.length) return outgoing.subarray(0, length);
-  let view = outgoingViews[length];
-  if (view === undefined) {
-    view = outgoing.subarray(0, length);
-    outgoingViews[length] = view;
-  }
-  return view;
-}
-
-/** The kernel will read the old one when it has room. */
-function replaceOutgoing(): void {
-  outgoing = Buffer.allocUnsafeSlow(maxDirectBytes);
-  outgoingViews.fill(undefined);
 }
 
 /** Whether two buffers are the same place in memory, not just alike. */

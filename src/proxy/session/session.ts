@@ -14,7 +14,7 @@ import type { DeadlineOwner, DeadlineSlot } from '../deadlines.ts';
 import type { EndReason } from '../end-reason.ts';
 import type { HandshakeHolder, SourceKey } from '../listener/client-limits.ts';
 import { RouteVisits } from '../listener/route-limits.ts';
-import { handOn } from '../shared-read.ts';
+import { handOn, takeFrom } from '../shared-read.ts';
 import type { ClientFacts } from './client-certificate.ts';
 import { AnnouncedConnection, type NamedEnds, peerAddress } from './connection-ends.ts';
 import { ForwardedHeaders } from './forwarded-headers.ts';
@@ -57,7 +57,7 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
   #serverName: Host | undefined;
   #handshaking = false;
   #over = false;
-  readonly #onPeeked = (chunk: Buffer): void => this.#peeked(chunk);
+  readonly #onPeeked = (chunk: Buffer): boolean => this.#peeked(chunk);
   readonly #onPeekEnd = (): void => this.#end(this.#peek?.length === 0 ? 'client-closed' : 'not-tls');
   readonly #onStageEnd = (reason: EndReason): void => this.#end(reason);
   readonly #onRawClose = (): void => this.#end(this.#handshaking ? 'handshake-failed' : 'client-closed');
@@ -223,31 +223,32 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
     this.#peek = new GatheredBytes();
     this.#slot = deadlines.claim(this);
     deadlines.set(this.#slot, settings.inspectDelayMs);
-    this.#socket.on('data', this.#onPeeked);
+    takeFrom(this.#socket, this.#onPeeked, () => false);
     this.#socket.on('end', this.#onPeekEnd);
     this.#socket.on('close', this.#onRawClose);
     this.#socket.on('error', ignoreError);
   }
 
-  #peeked(chunk: Buffer): void {
+  /** Gathers the hello; keeps the bytes, so it is never done with them. */
+  #peeked(chunk: Buffer): boolean {
     const peek = this.#peek;
-    if (peek === null) return;
+    if (peek === null) return false;
     const bytes = peek.append(chunk);
-    if (bytes.length < this.#needBytes) return;
+    if (bytes.length < this.#needBytes) return false;
     const hello = readClientHello(bytes);
-    if (hello.kind === 'incomplete' && bytes.length < maxPeekBytes) {
-      this.#needBytes = hello.needBytes;
-      return;
-    }
-    if (hello.kind !== 'hello') {
-      this.#end('not-tls');
-      return;
-    }
+    if (hello.kind === 'incomplete' && bytes.length < maxPeekBytes) this.#needBytes = hello.needBytes;
+    else if (hello.kind === 'hello') this.#greeted(hello.serverName, bytes);
+    else this.#end('not-tls');
+    return false;
+  }
+
+  /** All of the hello has come. `bytes`: the hello, and what came with it. */
+  #greeted(serverName: string | undefined, bytes: Buffer): void {
     this.#socket.pause();
     this.#socket.removeListener('data', this.#onPeeked);
     this.#socket.removeListener('end', this.#onPeekEnd);
     this.#peek = null;
-    const host = hello.serverName === undefined ? undefined : parseHost(hello.serverName);
+    const host = serverName === undefined ? undefined : parseHost(serverName);
     this.#serverName = host;
     const match = this.#context.table().matchTls(host);
     if (match.kind === 'passthrough') {
@@ -261,7 +262,7 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
         this.#facts,
         this.#visits,
         new AnnouncedConnection(this.#socket, this.#named),
-        hello.serverName ?? '',
+        serverName ?? '',
         bytes,
         this.#onStageEnd,
       );

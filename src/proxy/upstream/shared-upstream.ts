@@ -167,9 +167,10 @@ export class SharedUpstream implements UpstreamUser, LinkUser {
 
   onUpstreamMoved(): void {}
 
-  onUpstreamData(chunk: Buffer): void {
+  onUpstreamData(chunk: Buffer): boolean {
     this.#heardMs = this.#nowMs();
     this.#link.take(chunk);
+    return false;
   }
 
   onUpstreamGlance(): boolean {

@@ -106,7 +106,7 @@ export class UpstreamConnection implements Upstream {
   }
 
   sendBody(bytes: Buffer): boolean {
-    return bytes.length === 0 || this.socket.write(bytes);
+    return bytes.length === 0 || this.writer.write(bytes);
   }
 
   /** Closes our half: a tunnel's end. */
@@ -162,10 +162,12 @@ export class UpstreamConnection implements Upstream {
     this.#user?.onUpstreamConnected();
   }
 
-  #received(chunk: Buffer): void {
+  /** Answers whether the bytes may be overwritten. */
+  #received(chunk: Buffer): boolean {
+    if (this.#user !== null) return this.#user.onUpstreamData(chunk);
     // Bytes on an idle connection answer no request: taking the next request's answer from them would be a hijack.
-    if (this.#user === null) this.destroy();
-    else this.#user.onUpstreamData(chunk);
+    this.destroy();
+    return true;
   }
 
   #ended(): void {

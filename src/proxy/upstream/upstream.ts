@@ -38,8 +38,8 @@ export interface UpstreamUser {
    * are others under way, on a connection that takes some.
    */
   onUpstreamRefused(why: 'refused' | 'full'): void;
-  /** Bytes of a framed upstream, or of a tunnel. */
-  onUpstreamData(chunk: Buffer): void;
+  /** Bytes of a framed upstream, or of a tunnel. Answers whether the user is done with them: then they may be overwritten. */
+  onUpstreamData(chunk: Buffer): boolean;
   /** Looks at bytes that stay what they are during the call only; answers whether that was all, or `onUpstreamData` is to have them. */
   onUpstreamGlance(view: Buffer): boolean;
   /** The head of an answer, of an upstream that is not framed; good during the call only. `last`: nothing follows. */
