@@ -240,9 +240,21 @@ export const settings = {
     flag: '--bind',
     environment: 'HEADGATE_BIND',
     value: { kind: 'address' },
-    default: '0.0.0.0',
-    about: `IP address on which the HTTP and TLS ports are bound. \`::\` takes IPv6 and IPv4.`,
-    reason: `All IPv4 addresses, as the OpenShift router.`,
+    default: '',
+    defaultWords: 'all addresses',
+    about: `IP address on which the HTTP and TLS ports are bound. \`::\` takes IPv6 and IPv4. It goes before
+      \`ROUTER_IP_V4_V6_MODE\`.`,
+    reason: `All addresses of the families below.`,
+  },
+  addressFamilies: {
+    group: 'listening',
+    flag: '--ip-mode',
+    environment: 'ROUTER_IP_V4_V6_MODE',
+    value: { kind: 'choice', options: ['v4', 'v6', 'v4v6'] },
+    default: 'v4',
+    about: `Whether the HTTP and TLS ports take IPv4, IPv6 or both, where no address is named for them. The admin port takes
+      both with \`v6\` too.`,
+    reason: `As the OpenShift router.`,
   },
   adminBind: {
     group: 'listening',
@@ -1235,6 +1247,8 @@ export type Config = Omit<SettingValues, 'shardIndex'> & {
   readonly shardIndex: number;
   /** The name of this router in the status of Routes: `name`, with the index behind it where there are several shards. */
   readonly routerName: string;
+  /** Whether the HTTP and TLS ports take IPv6 alone. */
+  readonly ipv6Only: boolean;
   /** Bytes that the head of a message may have, first line included: `bufferBytes` less `maxRewriteBytes`. */
   readonly maxHeadBytes: number;
 };

@@ -169,7 +169,7 @@ export function readValue(kind: ValueKind, text: string, manner: Manner): Readin
         'a URL',
       );
     case 'address':
-      return valueOr(address(text), text, 'an IP address');
+      return valueOr(text === '' ? text : address(text), text, 'an IP address');
     case 'listen-address':
       return valueOr(text === '' ? text : listenAddress(text), text, 'an IP address and a port (address:port)');
     case 'networks': {

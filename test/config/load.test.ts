@@ -61,6 +61,8 @@ test('the defaults', () => {
     publicHttpsPort: 443,
     adminPort: 1936,
     bindAddress: '0.0.0.0',
+    addressFamilies: 'v4',
+    ipv6Only: false,
     adminBind: '0.0.0.0',
     adminListen: '',
     metricsType: 'haproxy',
@@ -257,6 +259,19 @@ test.each(adminAddresses)('the admin port with %o %o', (args, env, adminBind, ad
   expect(configOf(args, env)).toMatchObject({ adminBind, adminPort });
 });
 
+const trafficAddresses: readonly (readonly [args: string[], env: Environment, address: string, ipv6Only: boolean])[] = [
+  [[], { ROUTER_IP_V4_V6_MODE: 'v4' }, '0.0.0.0', false],
+  [[], { ROUTER_IP_V4_V6_MODE: 'v6' }, '::', true],
+  [[], { ROUTER_IP_V4_V6_MODE: 'v4v6' }, '::', false],
+  [['--bind', '::'], {}, '::', false],
+  [['--bind', '::'], { ROUTER_IP_V4_V6_MODE: 'v6' }, '::', false],
+  [['--bind', '127.0.0.1'], { ROUTER_IP_V4_V6_MODE: 'v6' }, '127.0.0.1', false],
+];
+
+test.each(trafficAddresses)('the HTTP and TLS ports with %o %o', (args, env, bindAddress, ipv6Only) => {
+  expect(configOf(args, env)).toMatchObject({ bindAddress, ipv6Only, adminBind: bindAddress });
+});
+
 const problems: readonly (readonly [title: string, args: string[], env: Environment, problems: string[]])[] = [
   ...['1936', 'localhost:1936', '::1:1936', '[127.0.0.1]:1936', '127.0.0.1:65536', '127.0.0.1:'].map(
     (text): [string, string[], Environment, string[]] => [
@@ -363,6 +378,24 @@ const problems: readonly (readonly [title: string, args: string[], env: Environm
     ['--admin-port: 8080 is the port of --http-port too'],
   ],
   ['the same port elsewhere', ['--admin-port=8080', '--bind=127.0.0.1', '--admin-bind=127.0.0.2'], {}, []],
+  [
+    'the admin port below both families',
+    ['--admin-port=8080', '--admin-bind=127.0.0.1'],
+    { ROUTER_IP_V4_V6_MODE: 'v4v6' },
+    ['--admin-port: 8080 is the port of --http-port too'],
+  ],
+  [
+    'families that the OpenShift router would take for v4',
+    [],
+    { ROUTER_IP_V4_V6_MODE: 'ipv6' },
+    ['ROUTER_IP_V4_V6_MODE: "ipv6" is not one of v4, v6, v4v6'],
+  ],
+  [
+    'no more than the one problem of an address',
+    ['--admin-port=8080', '--bind=x'],
+    {},
+    ['--bind: "x" is not an IP address'],
+  ],
   ['the same port in another family', ['--admin-port=8080', '--admin-bind=::1'], {}, []],
   [
     'too little for a head',
