@@ -32,7 +32,7 @@ export function configurationPage(): string {
         setting.default === undefined || setting.default === '' || setting.defaultWords !== undefined
           ? defaultWords(setting)
           : code(setting.default),
-        `${[oneLine(setting.about), ...options(setting)].join(' ')} *Default:* ${oneLine(setting.reason)}`,
+        `${[oneLine(setting.about), ...options(setting), ...standIns(setting)].join(' ')} *Default:* ${oneLine(setting.reason)}`,
       ];
       return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
     });
@@ -115,7 +115,14 @@ const placeholders: Readonly<Record<ValueKind['kind'], string>> = {
 
 function options({ value }: Setting): string[] {
   if (value.kind === 'choices') return [`Of ${value.options.map(code).join(', ')}, with commas between them.`];
-  return value.kind === 'choice' ? [`One of ${value.options.map(code).join(', ')}.`] : [];
+  if (value.kind !== 'choice') return [];
+  const words = value.options.filter((option) => option !== '').map(code);
+  return [`${words.length === 1 ? 'Only' : 'One of'} ${words.join(', ')}.`];
+}
+
+function standIns(setting: Setting): string[] {
+  const names = (setting.standIns ?? []).map(code).join(', then ');
+  return names === '' ? [] : [`Where it is not set, ${names} counts.`];
 }
 
 function defaultWords(setting: Setting): string {

@@ -79,6 +79,7 @@ function configOf(values: Partial<SettingValues>, index: number): Config {
     ipv6Only: whole.bindAddress === '' && whole.addressFamilies === 'v6',
     adminBind: address,
     adminPort: port ?? whole.adminPort,
+    shutdownTimeoutMs: Math.min(whole.shutdownTimeoutMs, whole.hardStopAfterMs),
     maxHeadBytes: whole.bufferBytes - whole.maxRewriteBytes,
   });
 }
@@ -140,8 +141,10 @@ function givenText(setting: Setting, typed: ReadonlyMap<string, string | undefin
     const text = typed.get(flag);
     return text === undefined ? { name: flag, text, because: 'needs a value' } : { name: flag, text, from: 'flag' };
   }
-  const text = env[environment] ?? '';
-  if (text !== '') return { name: environment, text, from: 'environment' };
+  for (const each of [environment, ...(setting.standIns ?? [])]) {
+    const text = env[each] ?? '';
+    if (text !== '') return { name: each, text, from: 'environment' };
+  }
   const name = flag ?? environment;
   if (setting.default === undefined) return { name, text: undefined, because: `is required (or ${environment})` };
   return { name, text: setting.default, from: 'default' };
@@ -156,6 +159,10 @@ function isInherited(environment: string): boolean {
 function contradictions(values: Partial<SettingValues>, names: Readonly<Record<SettingKey, string>>): string[] {
   const problems: string[] = [];
   const { httpPort, httpsPort, bufferBytes, maxRewriteBytes } = values;
+  // Route semantics 4.1: of the flag in its place nothing is asked.
+  if (names.name === 'ROUTER_SERVICE_NAME' && values.serviceNamespace === '') {
+    problems.push('ROUTER_SERVICE_NAMESPACE: is required when ROUTER_SERVICE_NAME is specified');
+  }
   if (values.source === 'files' && values.manifests === '') {
     problems.push(`${names.manifests}: is required with ${names.source} files`);
   }

@@ -10,6 +10,8 @@ export type Setting = {
   readonly flag?: `--${string}`;
   /** The OpenShift router's own name where it has one, else one of ours (`HEADGATE_`). An empty value is as good as none. */
   readonly environment: string;
+  /** Environment names that count where that one is not set, the first of them first. */
+  readonly standIns?: readonly string[];
   readonly value: ValueKind;
   /** As one would type it; the empty text stands for none, absence makes the setting required. */
   readonly default?: string;
@@ -119,6 +121,16 @@ export const settings = {
     default: 'public',
     about: `Name under which this router writes into the status of Routes. Each shard needs its own; the replicas of one
       shard share it. With automatic sharding, \`-\` and the index are added.`,
+    reason: `As the OpenShift router.`,
+  },
+  serviceNamespace: {
+    group: 'shard',
+    flag: '--service-namespace',
+    environment: 'ROUTER_SERVICE_NAMESPACE',
+    value: { kind: 'namespace' },
+    default: '',
+    about: `Namespace of the router's Service. It is read for nothing, but must be set together with
+      \`ROUTER_SERVICE_NAME\`.`,
     reason: `As the OpenShift router.`,
   },
   canonicalHostname: {
@@ -528,7 +540,18 @@ export const settings = {
   strictSni: {
     group: 'certificates',
     flag: '--strict-sni',
-    environment: 'HEADGATE_STRICT_SNI',
+    environment: 'ROUTER_STRICT_SNI',
+    value: { kind: 'switch' },
+    default: 'false',
+    about: `Whether TLS connections for names without a certificate of their own are refused with the alert
+      \`unrecognized_name\`. A name has one if its Route does, or if the default certificate is for it. Those without a name
+      are served.`,
+    reason: `As the OpenShift router.`,
+  },
+  refuseUnknownNames: {
+    group: 'certificates',
+    flag: '--refuse-unknown-names',
+    environment: 'HEADGATE_REFUSE_UNKNOWN_NAMES',
     value: { kind: 'switch' },
     default: 'false',
     about: `Whether TLS connections for names of no Route are refused. Those without a name are too; all get the alert
@@ -759,6 +782,16 @@ export const settings = {
     about: `The same for passthrough Routes, before the setting above.`,
     reason: `As the OpenShift router.`,
   },
+  endpointOrder: {
+    group: 'requests',
+    flag: '--process-endpoints',
+    environment: 'ROUTER_BACKEND_PROCESS_ENDPOINTS',
+    value: { kind: 'choice', options: ['', 'shuffle'], spelling: 'any-case' },
+    default: '',
+    defaultWords: 'as they come',
+    about: `In which order the pods of a Service take their turns. With \`shuffle\` it is drawn by lot at each start.`,
+    reason: `As the OpenShift router: replicas that are started together need not begin with the same pods.`,
+  },
   cookieName: {
     group: 'requests',
     flag: '--cookie-name',
@@ -909,6 +942,16 @@ export const settings = {
     default: 'gzip',
     about: `Codings on offer. Of those that a client likes equally well, the first in the list is taken.`,
     reason: `As the OpenShift router, which knows no other.`,
+  },
+  abortOnClose: {
+    group: 'requests',
+    flag: '--abort-on-close',
+    environment: 'ROUTER_ABORT_ON_CLOSE',
+    value: { kind: 'switch' },
+    default: 'false',
+    about: `Whether a request that waits for its pod still is dropped when its client closes the connection. Its half of it
+      is enough, over HTTP/1. A client of HTTP/2 that closes drops its requests always, as does one that breaks the connection.`,
+    reason: `As the OpenShift router: some clients close their half and wait for the answer.`,
   },
   maxStreams: {
     group: 'requests',
@@ -1107,11 +1150,32 @@ export const settings = {
     group: 'process',
     flag: '--shutdown-timeout',
     environment: 'ROUTER_MAX_SHUTDOWN_TIMEOUT',
+    standIns: ['MAX_RELOAD_WAIT_TIME'],
     value: { kind: 'seconds' },
     default: '30',
     about: `Time that connections have to end by themselves once listening has ended. A number without unit is seconds. May
       be 0.`,
     reason: `As the OpenShift router.`,
+  },
+  hardStopAfterMs: {
+    group: 'process',
+    flag: '--hard-stop-after',
+    environment: 'ROUTER_HARD_STOP_AFTER',
+    value: { kind: 'time' },
+    default: '2147483647',
+    defaultWords: 'none',
+    about: `The same time once more: the shorter of the two counts.`,
+    reason: `As the OpenShift router, which also ends the processes of before a reload by it; here nothing is reloaded.`,
+  },
+  idleCloseOnResponse: {
+    group: 'process',
+    flag: '--idle-close-on-response',
+    environment: 'ROUTER_IDLE_CLOSE_ON_RESPONSE',
+    value: { kind: 'switch' },
+    default: 'false',
+    about: `Whether idle HTTP/1 connections stay open for one more answer once listening has ended, as long as there is
+      time. Else they are closed after two quiet seconds.`,
+    reason: `As the OpenShift router, which closes them at once; clients that were just about to ask are spared here.`,
   },
 
   logLevel: {
@@ -1239,7 +1303,8 @@ export type SettingValues = { readonly [Key in SettingKey]: ValueOf<(typeof sett
 
 /**
  * What the process was told at its start: frozen, and plain JSON data, so that child processes can be sent it. Names carry
- * the units. Texts that were not given are empty; `maxConnections` 0 means that the limit of open files alone decides.
+ * the units. Texts that were not given are empty; `maxConnections` 0 means that the limit of open files alone decides;
+ * `shutdownTimeoutMs` is the shorter of the two settings.
  * It may hold a private key (`defaultCertificatePem`) and a password (`statsPassword`): never log it whole, never put it on a command line.
  */
 export type Config = Omit<SettingValues, 'shardIndex'> & {

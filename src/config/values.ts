@@ -23,7 +23,7 @@ export type ValueKind =
   | { readonly kind: 'time' }
   | { readonly kind: 'delay' }
   | { readonly kind: 'seconds' }
-  | { readonly kind: 'choice'; readonly options: readonly string[] }
+  | { readonly kind: 'choice'; readonly options: readonly string[]; readonly spelling?: 'any-case' }
   | { readonly kind: 'choices'; readonly options: readonly string[] }
   | { readonly kind: 'media-types' }
   | { readonly kind: 'tls-version' }
@@ -113,10 +113,12 @@ export function readValue(kind: ValueKind, text: string, manner: Manner): Readin
       return valueOr(delayMs(text), text, 'a time (such as 45s, 1m30s or 0)');
     case 'seconds':
       return valueOr(secondsMs(text), text, 'a time (a whole number of seconds, or such as 90s or 1m30s)');
-    case 'choice':
-      return kind.options.includes(text)
-        ? { kind: 'value', value: text }
-        : refused(text, `one of ${kind.options.join(', ')}`);
+    case 'choice': {
+      const word = kind.spelling === 'any-case' ? text.toLowerCase() : text;
+      return kind.options.includes(word)
+        ? { kind: 'value', value: word }
+        : refused(text, `one of ${kind.options.filter((option) => option !== '').join(', ')}`);
+    }
     case 'choices': {
       const chosen = [...new Set(listed(text))];
       const fits = chosen.length > 0 && chosen.every((option) => kind.options.includes(option));
@@ -169,7 +171,7 @@ export function readValue(kind: ValueKind, text: string, manner: Manner): Readin
         'a URL',
       );
     case 'address':
-      return valueOr(text === '' ? text : address(text), text, 'an IP address');
+      return valueOr(address(text), text, 'an IP address');
     case 'listen-address':
       return valueOr(text === '' ? text : listenAddress(text), text, 'an IP address and a port (address:port)');
     case 'networks': {

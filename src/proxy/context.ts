@@ -13,6 +13,7 @@ import { type EndReason, endReasons } from './end-reason.ts';
 import type { ClientLimits } from './listener/client-limits.ts';
 import type { RouteLimits } from './listener/route-limits.ts';
 import type { TrustedSources } from './listener/trusted-sources.ts';
+import type { StrictSni } from './session/strict-sni.ts';
 import type { UniqueIds } from './session/unique-ids.ts';
 import type { Balancer } from './upstream/balancer.ts';
 import type { Connector } from './upstream/connector.ts';
@@ -49,7 +50,9 @@ export type ProxySettings = Pick<
   | 'maxCertificateContexts'
   | 'dontLogNull'
   | 'ignoreProbes'
-  | 'strictSni'
+  | 'refuseUnknownNames'
+  | 'abortOnClose'
+  | 'idleCloseOnResponse'
 >;
 
 export type ProxyContext = {
@@ -59,6 +62,8 @@ export type ProxyContext = {
   readonly routeLimits: RouteLimits;
   /** Whose connections begin with a PROXY header; null: nobody's. */
   readonly proxySources: TrustedSources | null;
+  /** Null: who has no certificate for a name is served the default one. */
+  readonly strictSni: StrictSni | null;
   /** The table in force now; a Session asks for it anew for each decision. */
   readonly table: () => RouteTable;
   readonly balancer: Balancer;

@@ -24,6 +24,7 @@ import { RouteLimits } from './listener/route-limits.ts';
 import { TrustedSources } from './listener/trusted-sources.ts';
 import { createHeadReaders } from './session/http-connection.ts';
 import { Session } from './session/session.ts';
+import { StrictSni } from './session/strict-sni.ts';
 import { TlsTerminator } from './session/tls.ts';
 import { uniqueIdsOf } from './session/unique-ids.ts';
 import { Balancer } from './upstream/balancer.ts';
@@ -115,6 +116,7 @@ class Worker {
       clientLimits: new ClientLimits(config, start.workers, this.metrics),
       routeLimits,
       proxySources: config.proxyProtocol ? new TrustedSources(config.proxyProtocolTrusted) : null,
+      strictSni: config.strictSni ? new StrictSni() : null,
       table,
       balancer,
       podPlaces,

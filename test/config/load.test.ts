@@ -46,6 +46,7 @@ test('the defaults', () => {
     watchInactivityMs: 90_000,
     name: 'public',
     routerName: 'public',
+    serviceNamespace: '',
     canonicalHostname: '',
     routeLabels: [],
     routeFields: [],
@@ -89,6 +90,7 @@ test('the defaults', () => {
     tlsCipherSuites: '',
     tlsCurves: 'X25519MLKEM768:X25519:secp256r1:secp384r1:secp521r1',
     strictSni: false,
+    refuseUnknownNames: false,
     ticketRotationMs: 86_400_000,
     clientCertificates: 'none',
     clientCaPath: '',
@@ -119,6 +121,7 @@ test('the defaults', () => {
     forwardedHeaders: 'append',
     balanceAlgorithm: '',
     tcpBalanceScheme: '',
+    endpointOrder: '',
     cookieName: '',
     requestHeaders: [],
     responseHeaders: [],
@@ -143,12 +146,15 @@ test('the defaults', () => {
     maxHandshakes: 1000,
     maxHandshakesPerSource: 0,
     maxIdleUpstream: 256,
+    abortOnClose: false,
     maxStreams: 100,
     maxCertificateContexts: 1200,
     workers: Math.min(availableParallelism(), 256),
     runDirectory: '',
     shutdownDelayMs: 45_000,
     shutdownTimeoutMs: 30_000,
+    hardStopAfterMs: 2_147_483_647,
+    idleCloseOnResponse: false,
     logLevel: 'info',
     accessLogSample: 0,
     syslogAddress: '',
@@ -244,6 +250,21 @@ test('derived values', () => {
   expect(configOf([], { DEFAULT_CERTIFICATE: 'pem' }).defaultCertificatePem).toBe('pem');
   expect(configOf([], { ROUTER_GRACEFUL_SHUTDOWN_DELAY: '1m30s' }).shutdownDelayMs).toBe(90_000);
   expect(configOf([], { ROUTER_MAX_SHUTDOWN_TIMEOUT: '60' }).shutdownTimeoutMs).toBe(60_000);
+  expect(configOf([], { ROUTER_BACKEND_PROCESS_ENDPOINTS: 'Shuffle' }).endpointOrder).toBe('shuffle');
+});
+
+const shutdownTimes: readonly (readonly [env: Environment, ms: number])[] = [
+  [{ MAX_RELOAD_WAIT_TIME: '90' }, 90_000],
+  [{ MAX_RELOAD_WAIT_TIME: '90', ROUTER_MAX_SHUTDOWN_TIMEOUT: '60' }, 60_000],
+  [{ MAX_RELOAD_WAIT_TIME: '90', ROUTER_MAX_SHUTDOWN_TIMEOUT: '' }, 90_000],
+  [{ ROUTER_HARD_STOP_AFTER: '10s' }, 10_000],
+  [{ ROUTER_HARD_STOP_AFTER: '1d' }, 30_000],
+  [{ ROUTER_HARD_STOP_AFTER: '1d', ROUTER_MAX_SHUTDOWN_TIMEOUT: '2d' }, 86_400_000],
+  [{ ROUTER_HARD_STOP_AFTER: '999d', ROUTER_MAX_SHUTDOWN_TIMEOUT: '999d' }, 2_147_483_647],
+];
+
+test.each(shutdownTimes)('time to end with %o', (env, ms) => {
+  expect(configOf([], env).shutdownTimeoutMs).toBe(ms);
 });
 
 const adminAddresses: readonly (readonly [args: string[], env: Environment, address: string, port: number])[] = [
@@ -339,6 +360,32 @@ const problems: readonly (readonly [title: string, args: string[], env: Environm
       'ROUTER_DEFAULT_CLIENT_TIMEOUT: "1.5s" is not a time (a positive whole number, then us, ms, s, m, h or d; none is ms)',
     ],
   ],
+  [
+    'a stand-in, by its own name',
+    [],
+    { MAX_RELOAD_WAIT_TIME: 'soon' },
+    ['MAX_RELOAD_WAIT_TIME: "soon" is not a time (a whole number of seconds, or such as 90s or 1m30s)'],
+  ],
+  [
+    'an end of HAProxy',
+    [],
+    { ROUTER_HARD_STOP_AFTER: 'mañana' },
+    ['ROUTER_HARD_STOP_AFTER: "mañana" is not a time (a positive whole number, then us, ms, s, m, h or d; none is ms)'],
+  ],
+  [
+    'an order that there is not',
+    [],
+    { ROUTER_BACKEND_PROCESS_ENDPOINTS: 'sort' },
+    ['ROUTER_BACKEND_PROCESS_ENDPOINTS: "sort" is not one of shuffle'],
+  ],
+  [
+    'a name without its namespace',
+    [],
+    { ROUTER_SERVICE_NAME: 'router' },
+    ['ROUTER_SERVICE_NAMESPACE: is required when ROUTER_SERVICE_NAME is specified'],
+  ],
+  ['a name with its namespace', [], { ROUTER_SERVICE_NAME: 'router', ROUTER_SERVICE_NAMESPACE: 'ingress' }, []],
+  ['a name as a flag', ['--name=router'], {}, []],
   ['a stray value', ['serve'], {}, ['argument 5 is not a flag']],
   ['two dashes', ['--'], {}, ['argument 5 is not a flag']],
   [

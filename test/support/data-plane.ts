@@ -21,6 +21,7 @@ import { RouteLimits } from '../../src/proxy/listener/route-limits.ts';
 import { TrustedSources } from '../../src/proxy/listener/trusted-sources.ts';
 import { createHeadReaders } from '../../src/proxy/session/http-connection.ts';
 import { Session } from '../../src/proxy/session/session.ts';
+import { StrictSni } from '../../src/proxy/session/strict-sni.ts';
 import { type TerminatorSettings, TlsTerminator } from '../../src/proxy/session/tls.ts';
 import { uniqueIdsOf } from '../../src/proxy/session/unique-ids.ts';
 import { Balancer } from '../../src/proxy/upstream/balancer.ts';
@@ -36,7 +37,9 @@ import { type MetricName, Metrics } from '../../src/telemetry/metrics.ts';
 import { makeCertificate } from './certificates.ts';
 import { certificate, defaultCertificate } from './rules.ts';
 
-type TestSettings = ProxySettings & TerminatorSettings & AccessLogSettings & { readonly clientHeaderFilter: boolean };
+type TestSettings = ProxySettings &
+  TerminatorSettings &
+  AccessLogSettings & { readonly clientHeaderFilter: boolean; readonly strictSni: boolean };
 
 /** Long enough that no test meets one of them by accident; ports as in the golden cases. */
 const testSettings: TestSettings = {
@@ -78,6 +81,9 @@ const testSettings: TestSettings = {
   dontLogNull: false,
   ignoreProbes: false,
   strictSni: false,
+  refuseUnknownNames: false,
+  abortOnClose: false,
+  idleCloseOnResponse: false,
   clientHeaderFilter: true,
   clientSubjectFilter: '',
   tlsProfile: 'Intermediate',
@@ -130,6 +136,7 @@ export class DataPlane implements AsyncDisposable {
   readonly #checks: HealthChecks;
   readonly #listeners: readonly Listener[];
   readonly #fds: readonly number[];
+  readonly #context: ProxyContext;
   readonly #onEnd: Set<() => void> = new Set();
 
   private constructor(options: DataPlaneOptions) {
@@ -163,6 +170,7 @@ export class DataPlane implements AsyncDisposable {
       clientLimits: this.clientLimits,
       routeLimits: this.routeLimits,
       proxySources: options.proxyTrusted === undefined ? null : new TrustedSources(options.proxyTrusted),
+      strictSni: settings.strictSni ? new StrictSni() : null,
       table,
       balancer,
       podPlaces: this.podPlaces,
@@ -177,6 +185,7 @@ export class DataPlane implements AsyncDisposable {
       log,
       draining: false,
     };
+    this.#context = context;
     this.#terminator = new TlsTerminator(table, settings, options.ticketKeys ?? randomBytes(48), log, metrics);
     const newSession: NewSession = (listener, socket, onEnd) =>
       new Session(context, readers, this.#terminator, listener, socket, (session, reason) => {
@@ -218,6 +227,17 @@ export class DataPlane implements AsyncDisposable {
   /** Other keys for session tickets, as the supervisor sends them. */
   rotateTicketKeys(): void {
     this.#terminator.rotateTicketKeys(randomBytes(48));
+  }
+
+  /** Begins its end as a worker does, when every connection without anything under way has been quiet for long enough. */
+  drain(): void {
+    this.#context.draining = true;
+    for (const session of this.#sessions()) session.drain();
+    for (const session of this.#sessions()) session.closeIdle();
+  }
+
+  #sessions(): Session[] {
+    return this.#listeners.flatMap((listener) => [...listener.sessions]);
   }
 
   /** Sessions open now. */

@@ -119,6 +119,11 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
     return this.#requestBody.done;
   }
 
+  /** Whether the request has been sent to a pod. */
+  get sent(): boolean {
+    return this.#state === 'exchanging';
+  }
+
   /** Address of the client. */
   get source(): string {
     return this.#forwarded.source;

@@ -134,9 +134,12 @@ export class HttpConnection implements Downstream, DeadlineOwner {
     return this.#phase === 'idle' ? this.#context.deadlines.nowMs - this.#idleSinceMs : 0;
   }
 
-  /** Ends an idle connection in order: FIN, and a moment for what the client may be sending just now. */
+  /**
+   * Ends an idle connection in order: FIN, and a moment for what the client may be sending just now. Where idle connections
+   * have one more answer to give, with which they end, they are left to it (Route semantics 5.23).
+   */
   closeIdle(): void {
-    if (this.#phase === 'idle') this.#linger('draining');
+    if (this.#phase === 'idle' && !this.#context.settings.idleCloseOnResponse) this.#linger('draining');
   }
 
   // What the exchange asks for.
@@ -275,7 +278,8 @@ export class HttpConnection implements Downstream, DeadlineOwner {
         break;
       case 'busy':
         // A client may close its half and still wait for the answer, but not in the middle of its own body.
-        if (!this.#exchange.requestDone) this.destroy('client-aborted');
+        if (!this.#exchange.requestDone || (this.#context.settings.abortOnClose && !this.#exchange.sent))
+          this.destroy('client-aborted');
         break;
       case 'tunnel':
         this.#splice?.onClientEnd();
