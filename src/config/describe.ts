@@ -107,6 +107,7 @@ const placeholders: Readonly<Record<ValueKind['kind'], string>> = {
   networks: '<networks>',
   'header-actions': '<actions>',
   'header-name': '<name>',
+  'header-names': '<names>',
   'id-format': '<format>',
   file: '<file>',
   directory: '<folder>',

@@ -62,6 +62,7 @@ function isListed({ value }: Setting): boolean {
     'label-selector',
     'project-selector',
     'field-selector',
+    'header-names',
     'header-actions',
     'id-format',
   ].includes(value.kind);

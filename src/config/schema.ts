@@ -824,6 +824,16 @@ export const settings = {
       router itself are left alone.`,
     reason: `Answers go on as they came.`,
   },
+  headerSpellings: {
+    group: 'requests',
+    flag: '--h1-case-adjust',
+    environment: 'ROUTER_H1_CASE_ADJUST',
+    value: { kind: 'header-names' },
+    default: '',
+    about: `Headers that go to clients of HTTP/1 in just this spelling, with commas between their names. To pods they do so
+      where their Route has the annotation \`haproxy.router.openshift.io/h1-adjust-case\`. In trailers names stay as they are.`,
+    reason: `Names go on as they came: any spelling means the same, but to some old programs.`,
+  },
   uniqueIdHeader: {
     group: 'requests',
     flag: '--unique-id-header',

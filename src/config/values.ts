@@ -44,6 +44,7 @@ export type ValueKind =
   | { readonly kind: 'listen-address' }
   | { readonly kind: 'networks' }
   | { readonly kind: 'header-name' }
+  | { readonly kind: 'header-names' }
   | { readonly kind: 'id-format' }
   | { readonly kind: 'header-actions'; readonly direction: HeaderDirection }
   | { readonly kind: 'file' }
@@ -61,7 +62,7 @@ export type ValueOf<K extends ValueKind> = K extends { kind: 'switch' }
         ? TlsVersion | ''
         : K extends { kind: 'choices'; options: readonly (infer Option)[] }
           ? readonly Option[]
-          : K extends { kind: 'domains' | 'networks' | 'media-types' }
+          : K extends { kind: 'domains' | 'networks' | 'media-types' | 'header-names' }
             ? readonly string[]
             : K extends { kind: 'label-selector' }
               ? readonly LabelRequirement[]
@@ -193,6 +194,11 @@ export function readValue(kind: ValueKind, text: string, manner: Manner): Readin
       const isName = /^[-!#$%&'*+.0-9A-Z^_`a-z|~]{0,255}$/.test(text) && text.toLowerCase() !== 'host';
       const mayBeSet = isName && headerActionProblem({ name: text, parts: [] }) === null;
       return valueOr(mayBeSet ? text : undefined, text, 'the name of a header that may be set');
+    }
+    case 'header-names': {
+      const names = listed(text);
+      const wrong = names.find((name) => !/^[-!#$%&'*+.0-9A-Z^_`a-z|~]{1,255}$/.test(name));
+      return wrong === undefined ? { kind: 'value', value: names } : refused(wrong, 'the name of a header');
     }
     case 'text':
     case 'file':

@@ -2,6 +2,7 @@
 
 import type { Config } from '../config/schema.ts';
 import type { HeadLimits } from '../protocol/field-lines.ts';
+import type { FieldSpellings } from '../protocol/field-spelling.ts';
 import type { RouteTable } from '../table/route-table.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Histogram, Metrics, Series } from '../telemetry/metrics.ts';
@@ -74,6 +75,8 @@ export type ProxyContext = {
   /** Null where answers are not compressed. */
   readonly compression: Compression | null;
   readonly accessLog: AccessLog | null;
+  /** Null: names of fields go on as they came. */
+  readonly fieldSpellings: FieldSpellings | null;
   /** Null: requests are given no ids. */
   readonly uniqueIds: UniqueIds | null;
   readonly counters: ProxyCounters;

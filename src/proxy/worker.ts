@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs';
 import type { Config } from '../config/schema.ts';
 import type { HeadLimits } from '../protocol/field-lines.ts';
+import { spellingsOf } from '../protocol/field-spelling.ts';
 import { notify, onOrders, startHeartbeat, type WorkerStart } from '../replication/control.ts';
 import { Subscriber } from '../replication/subscriber.ts';
 import { createLog, type Log } from '../telemetry/log.ts';
@@ -127,6 +128,7 @@ class Worker {
       answers: new AnswerBook(this.metrics, this.#log),
       compression: config.compression ? new Compression(config, this.metrics) : null,
       accessLog: AccessLog.of(config, this.metrics, this.#log, worker, (listener) => this.#openConnections(listener)),
+      fieldSpellings: spellingsOf(config.headerSpellings),
       uniqueIds: uniqueIdsOf(config),
       counters: new ProxyCounters(this.metrics),
       metrics: this.metrics,

@@ -125,6 +125,7 @@ test('the defaults', () => {
     cookieName: '',
     requestHeaders: [],
     responseHeaders: [],
+    headerSpellings: [],
     uniqueIdHeader: '',
     uniqueIdFormat: [],
     bufferBytes: 32_768,
@@ -190,6 +191,7 @@ test('lists, selectors and names of shards', () => {
     ROUTE_LABELS: 'type=sharded,tier in (b, a),!old',
     ROUTE_FIELDS: 'metadata.namespace!=kube-system',
     ROUTER_DENIED_DOMAINS: ' a.test, ,b.test',
+    ROUTER_H1_CASE_ADJUST: 'HOST, X-CaSe,',
     ROUTER_SUBDOMAIN: '${name}-${namespace}.apps.test',
     HEADGATE_SHARD_COUNT: '4',
     HOSTNAME: 'router-3',
@@ -203,6 +205,7 @@ test('lists, selectors and names of shards', () => {
     routeFields: [{ field: 'metadata.namespace', equal: false, value: 'kube-system' }],
     projectLabels: [],
     deniedDomains: ['a.test', 'b.test'],
+    headerSpellings: ['HOST', 'X-CaSe'],
     hostTemplate: '${name}-${namespace}.apps.test',
     shardIndex: 3,
     routerName: 'public-3',
@@ -359,6 +362,12 @@ const problems: readonly (readonly [title: string, args: string[], env: Environm
     [
       'ROUTER_DEFAULT_CLIENT_TIMEOUT: "1.5s" is not a time (a positive whole number, then us, ms, s, m, h or d; none is ms)',
     ],
+  ],
+  [
+    'a header that has no name',
+    [],
+    { ROUTER_H1_CASE_ADJUST: 'X-Ok, Host name' },
+    ['ROUTER_H1_CASE_ADJUST: "Host name" is not the name of a header'],
   ],
   [
     'a stand-in, by its own name',

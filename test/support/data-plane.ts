@@ -4,6 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import { BoundSocket } from 'node:net';
 import type { HeadLimits } from '../../src/protocol/field-lines.ts';
+import { spellingsOf } from '../../src/protocol/field-spelling.ts';
 import type { AccessLine } from '../../src/proxy/access-log/access-line.ts';
 import { AccessLog } from '../../src/proxy/access-log/access-log.ts';
 import type { AccessLogSettings } from '../../src/proxy/access-log/access-log-settings.ts';
@@ -39,7 +40,11 @@ import { certificate, defaultCertificate } from './rules.ts';
 
 type TestSettings = ProxySettings &
   TerminatorSettings &
-  AccessLogSettings & { readonly clientHeaderFilter: boolean; readonly strictSni: boolean };
+  AccessLogSettings & {
+    readonly clientHeaderFilter: boolean;
+    readonly strictSni: boolean;
+    readonly headerSpellings: readonly string[];
+  };
 
 /** Long enough that no test meets one of them by accident; ports as in the golden cases. */
 const testSettings: TestSettings = {
@@ -81,6 +86,7 @@ const testSettings: TestSettings = {
   dontLogNull: false,
   ignoreProbes: false,
   strictSni: false,
+  headerSpellings: [],
   refuseUnknownNames: false,
   abortOnClose: false,
   idleCloseOnResponse: false,
@@ -179,6 +185,7 @@ export class DataPlane implements AsyncDisposable {
       answers: new AnswerBook(metrics, log),
       compression: options.compression === undefined ? null : new Compression(options.compression, metrics),
       accessLog: this.#accessLog,
+      fieldSpellings: spellingsOf(settings.headerSpellings),
       uniqueIds: uniqueIdsOf(settings),
       counters: new ProxyCounters(metrics),
       metrics,

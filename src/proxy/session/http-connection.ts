@@ -3,6 +3,7 @@
 
 import type { Socket } from 'node:net';
 import type { HeadLimits } from '../../protocol/field-lines.ts';
+import { type FieldSpellings, respelt } from '../../protocol/field-spelling.ts';
 import { GatheredBytes } from '../../protocol/gathered-bytes.ts';
 import { headEnd, unfinishedHeadProblem } from '../../protocol/http-head.ts';
 import { type Refusal, refusal } from '../../protocol/refusals.ts';
@@ -58,6 +59,7 @@ export class HttpConnection implements Downstream, DeadlineOwner {
   /** More was written to the client than it has taken. */
   blocked = false;
   readonly #context: ProxyContext;
+  readonly #spellings: FieldSpellings | null;
   readonly #requestHead: RequestHead;
   readonly #socket: Socket;
   readonly #writer: DirectWriter;
@@ -95,6 +97,7 @@ export class HttpConnection implements Downstream, DeadlineOwner {
     onEnd: (reason: EndReason) => void,
   ) {
     this.#context = context;
+    this.#spellings = context.fieldSpellings;
     this.#requestHead = readers.request;
     this.#socket = socket;
     this.#writer = new DirectWriter(socket);
@@ -145,15 +148,19 @@ export class HttpConnection implements Downstream, DeadlineOwner {
   // What the exchange asks for.
 
   sendAnswer(text: string): void {
-    if (!this.#writer.write(text)) this.#clientFull();
+    if (!this.#writer.write(this.#spelt(text))) this.#clientFull();
   }
 
   sendInterim(text: string): void {
-    if (!this.#writer.write(text)) this.#clientFull();
+    if (!this.#writer.write(this.#spelt(text))) this.#clientFull();
   }
 
   sendHead(text: string, body: Buffer): void {
-    if (!this.#writer.writeMessage(text, body)) this.#clientFull();
+    if (!this.#writer.writeMessage(this.#spelt(text), body)) this.#clientFull();
+  }
+
+  #spelt(text: string): string {
+    return this.#spellings === null ? text : respelt(text, this.#spellings);
   }
 
   sendBody(bytes: Buffer): void {
@@ -192,7 +199,7 @@ export class HttpConnection implements Downstream, DeadlineOwner {
   }
 
   startTunnel(head: string, upstream: Upstream, rest: Buffer, idleMs: number): void {
-    this.#writer.write(head);
+    this.#writer.write(this.#spelt(head));
     this.#phase = 'tunnel';
     this.#context.deadlines.clear(this.#slot);
     const splice = new Splice(this.#context, this.#socket, this.#writer, upstream, idleMs, (reason) => {
