@@ -102,6 +102,7 @@ const placeholders: Readonly<Record<ValueKind['kind'], string>> = {
   namespace: '<namespace>',
   'service-account': '<namespace/name>',
   url: '<url>',
+  proxy: '<url>',
   address: '<address>',
   'listen-address': '<address:port>',
   networks: '<networks>',

@@ -596,6 +596,27 @@ export const settings = {
       Without it, lists are fetched from the addresses that the CAs name, if they name any.`,
     reason: `As the OpenShift router.`,
   },
+  httpProxy: {
+    group: 'certificates',
+    environment: 'HTTP_PROXY',
+    standIns: ['http_proxy'],
+    value: { kind: 'proxy' },
+    default: '',
+    about: `Proxy through which revocation lists are fetched: a URL (http or https), or \`host:port\`. Environment only, as
+      there may be a password in it.`,
+    reason: `Most clusters need none.`,
+  },
+  noProxy: {
+    group: 'certificates',
+    flag: '--no-proxy',
+    environment: 'NO_PROXY',
+    standIns: ['no_proxy'],
+    value: { kind: 'domains' },
+    default: '',
+    about: `What is asked without the proxy. Names with all below them, with a dot before them only what is below;
+      addresses and networks; each with \`:port\` behind it or not; \`*\` is everything.`,
+    reason: `As the OpenShift router. This machine is asked without it always.`,
+  },
   clientSubjectFilter: {
     group: 'certificates',
     flag: '--mutual-tls-auth-filter',
@@ -1315,7 +1336,8 @@ export type SettingValues = { readonly [Key in SettingKey]: ValueOf<(typeof sett
  * What the process was told at its start: frozen, and plain JSON data, so that child processes can be sent it. Names carry
  * the units. Texts that were not given are empty; `maxConnections` 0 means that the limit of open files alone decides;
  * `shutdownTimeoutMs` is the shorter of the two settings.
- * It may hold a private key (`defaultCertificatePem`) and a password (`statsPassword`): never log it whole, never put it on a command line.
+ * It may hold a private key (`defaultCertificatePem`) and passwords (`statsPassword`, in `httpProxy`): never log it whole, never put it on a
+ * command line.
  */
 export type Config = Omit<SettingValues, 'shardIndex'> & {
   /** Which of the automatic shards this is: 0 to `shardCount` - 1. */

@@ -40,6 +40,7 @@ export type ValueKind =
   | { readonly kind: 'namespace' }
   | { readonly kind: 'service-account' }
   | { readonly kind: 'url' }
+  | { readonly kind: 'proxy' }
   | { readonly kind: 'address' }
   | { readonly kind: 'listen-address' }
   | { readonly kind: 'networks' }
@@ -171,6 +172,14 @@ export function readValue(kind: ValueKind, text: string, manner: Manner): Readin
         text,
         'a URL',
       );
+    case 'proxy': {
+      if (text === '') return { kind: 'value', value: text };
+      const url = URL.parse(text.includes('://') ? text : `http://${text}`);
+      // It is not shown: there may be a password in it.
+      return url !== null && /^https?:$/.test(url.protocol)
+        ? { kind: 'value', value: url.href }
+        : { kind: 'problem', because: 'is not the URL of a proxy (such as http://proxy.example.com:3128)' };
+    }
     case 'address':
       return valueOr(address(text), text, 'an IP address');
     case 'listen-address':

@@ -43,5 +43,6 @@ test('only secrets are kept off command lines', () => {
   expect(settingList.filter(({ flag }) => flag === undefined).map(({ key }) => key)).toEqual([
     'statsPassword',
     'defaultCertificatePem',
+    'httpProxy',
   ]);
 });

@@ -95,6 +95,8 @@ test('the defaults', () => {
     clientCertificates: 'none',
     clientCaPath: '',
     clientCrlPath: '',
+    httpProxy: '',
+    noProxy: [],
     clientSubjectFilter: '',
     clientHeaderFilter: true,
     routerDomain: '',
@@ -254,6 +256,8 @@ test('derived values', () => {
   expect(configOf([], { ROUTER_GRACEFUL_SHUTDOWN_DELAY: '1m30s' }).shutdownDelayMs).toBe(90_000);
   expect(configOf([], { ROUTER_MAX_SHUTDOWN_TIMEOUT: '60' }).shutdownTimeoutMs).toBe(60_000);
   expect(configOf([], { ROUTER_BACKEND_PROCESS_ENDPOINTS: 'Shuffle' }).endpointOrder).toBe('shuffle');
+  expect(configOf([], { HTTP_PROXY: 'proxy.test:3128', http_proxy: 'x' }).httpProxy).toBe('http://proxy.test:3128/');
+  expect(configOf([], { no_proxy: '.svc, 10.0.0.0/8' }).noProxy).toEqual(['.svc', '10.0.0.0/8']);
 });
 
 const shutdownTimes: readonly (readonly [env: Environment, ms: number])[] = [
@@ -368,6 +372,12 @@ const problems: readonly (readonly [title: string, args: string[], env: Environm
     [],
     { ROUTER_H1_CASE_ADJUST: 'X-Ok, Host name' },
     ['ROUTER_H1_CASE_ADJUST: "Host name" is not the name of a header'],
+  ],
+  [
+    'a proxy of another kind, without its password',
+    [],
+    { https_proxy: 'x:y', http_proxy: 'socks5://user:sesame@proxy.test' },
+    ['http_proxy: is not the URL of a proxy (such as http://proxy.example.com:3128)'],
   ],
   [
     'a stand-in, by its own name',
