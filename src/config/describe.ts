@@ -1,6 +1,7 @@
 // The table of settings as text for people: the help of the command and the page in docs/.
 import { type Group, groups, type Setting, settingList } from './schema.ts';
 import type { ValueKind } from './values.ts';
+import { type Unused, unusedAnnotations, unusedEnvironment } from './without-effect.ts';
 
 /** The settings part of `headgate serve --help`: by group, each with its environment name, default and first sentence. */
 export function helpText(): string {
@@ -38,12 +39,23 @@ export function configurationPage(): string {
     });
     return [`## ${title}`, '', '| Flag | Environment | Default | Meaning |', '|---|---|---|---|', ...rows].join('\n');
   });
-  return `${[intro, ...sections].join('\n\n')}\n`;
+  return `${[intro, ...sections, unusedSection()].join('\n\n')}\n`;
 }
+
+function unusedSection(): string {
+  const table = (kind: string, rows: readonly Unused[]): string =>
+    [`| ${kind} | Why |`, '|---|---|', ...rows.map(({ name, because }) => `| ${code(name)} | ${because} |`)].join('\n');
+  const tables = [table('Environment', unusedEnvironment), table('Annotation', unusedAnnotations)];
+  return [unusedIntro, ...tables].join('\n\n');
+}
+
+const unusedIntro = `## Without effect
+
+A deployment for the OpenShift router may keep these. The start says in one line which of the environment names are set.`;
 
 const intro = `# Configuration
 
-<!-- Written by \`npm run docs\` from src/config/schema.ts. Change it there. -->
+<!-- Written by \`npm run docs\` from src/config. Change it there. -->
 
 Every setting has an environment name, and all but secrets have a flag. A flag goes before the environment, and the environment
 before the default. An empty environment value counts as not set; a flag given twice counts as given last.
