@@ -51,11 +51,11 @@ export class BoundSockets {
   readonly #admin: BoundSocket;
 
   /** Binds all three or throws one BindError that names each that failed. */
-  constructor(config: Pick<Config, 'bindAddress' | 'adminBind' | 'httpPort' | 'httpsPort' | 'adminPort'>) {
+  constructor(config: Pick<Config, 'bindAddress' | 'ipv6Only' | 'adminBind' | 'httpPort' | 'httpsPort' | 'adminPort'>) {
     const problems: string[] = [];
-    const bind = (setting: string, host: string, port: number): BoundSocket | null => {
+    const bind = (setting: string, host: string, port: number, ipv6Only: boolean): BoundSocket | null => {
       try {
-        return new BoundSocket({ host, port });
+        return new BoundSocket({ host, port, ipv6Only });
       } catch (error) {
         const { code, message } = error as NodeJS.ErrnoException;
         const reason = code === 'EADDRINUSE' ? 'the port is in use' : code === 'EACCES' ? 'not permitted' : message;
@@ -63,9 +63,9 @@ export class BoundSockets {
         return null;
       }
     };
-    const http = bind('--http-port', config.bindAddress, config.httpPort);
-    const https = bind('--https-port', config.bindAddress, config.httpsPort);
-    const admin = bind('--admin-port', config.adminBind, config.adminPort);
+    const http = bind('--http-port', config.bindAddress, config.httpPort, config.ipv6Only);
+    const https = bind('--https-port', config.bindAddress, config.httpsPort, config.ipv6Only);
+    const admin = bind('--admin-port', config.adminBind, config.adminPort, false);
     if (http === null || https === null || admin === null) {
       for (const socket of [http, https, admin]) socket?.close();
       throw new BindError(problems.join('\n'));

@@ -61,7 +61,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   'node:tls': ['proxy/', 'replication/', 'admin/', 'cli/demo'],
   'node:dgram': ['proxy/access-log/'],
   'node:ffi': ['proxy/access-log/unix-datagram.ts'],
-  'node:http': ['admin/', 'cli/demo'],
+  'node:http': ['admin/', 'cli/demo', 'controller/revocation-downloads.ts'],
   'node:https': ['cli/demo'],
   'node:child_process': ['supervisor.ts'],
   'node:cluster': ['supervisor.ts'],

@@ -66,7 +66,7 @@ export async function demo(args: readonly string[]): Promise<number> {
     const routes = writeManifests(served, backends.pods, certificates);
     const config: Config = { ...withPublicPorts(loaded.config), defaultCertificatePath };
     if (interrupted) return 0;
-    const code = await runRouter(config, (ports) => {
+    const code = await runRouter(config, [], (ports) => {
       const summary = `${routes} Routes, ${backends.pods.length} pods, ${config.workers} workers`;
       process.stdout.write(page(summary, folder, ports));
     });

@@ -5,6 +5,7 @@ import { adminTlsProblems } from '../admin/tls-settings.ts';
 import { helpText } from '../config/describe.ts';
 import { loadConfig, type SettingCheck } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
+import { unusedNamesIn } from '../config/without-effect.ts';
 import { accessLogProblems } from '../proxy/access-log/access-log-settings.ts';
 import { tlsProblems } from '../proxy/tls-settings.ts';
 import { BindError, type BoundPorts, BoundSockets, Supervisor } from '../supervisor.ts';
@@ -34,11 +35,18 @@ export async function serve(args: readonly string[]): Promise<number> {
     process.stderr.write('See `headgate serve --help` for all settings.\n');
     return 2;
   }
-  return await runRouter(loaded.config, () => {});
+  return await runRouter(loaded.config, unusedNamesIn(process.env), () => {});
 }
 
-/** Starts the router and waits for its end. `onReady` hears the ports when all workers serve. */
-export async function runRouter(config: Config, onReady: (ports: BoundPorts) => void): Promise<number> {
+/**
+ * Starts the router and waits for its end. `unusedNames`: what is set and has no effect. `onReady` hears the ports when all
+ * workers serve.
+ */
+export async function runRouter(
+  config: Config,
+  unusedNames: readonly string[],
+  onReady: (ports: BoundPorts) => void,
+): Promise<number> {
   let sockets: BoundSockets;
   try {
     sockets = new BoundSockets(config);
@@ -49,6 +57,7 @@ export async function runRouter(config: Config, onReady: (ports: BoundPorts) => 
   }
   let supervisor: Supervisor | null = null;
   const log = createLog(config.logLevel, { process: 'supervisor' }, () => supervisor?.countDroppedLine());
+  if (unusedNames.length > 0) log.info({ names: unusedNames }, 'set, and without effect');
   const ports = sockets.ports;
   const fallback = makeDefaultCertificate(config.routerDomain);
   return await new Promise((resolve) => {

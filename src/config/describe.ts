@@ -1,6 +1,7 @@
 // The table of settings as text for people: the help of the command and the page in docs/.
 import { type Group, groups, type Setting, settingList } from './schema.ts';
 import type { ValueKind } from './values.ts';
+import { type Unused, unusedAnnotations, unusedEnvironment } from './without-effect.ts';
 
 /** The settings part of `headgate serve --help`: by group, each with its environment name, default and first sentence. */
 export function helpText(): string {
@@ -32,18 +33,29 @@ export function configurationPage(): string {
         setting.default === undefined || setting.default === '' || setting.defaultWords !== undefined
           ? defaultWords(setting)
           : code(setting.default),
-        `${[oneLine(setting.about), ...options(setting)].join(' ')} *Default:* ${oneLine(setting.reason)}`,
+        `${[oneLine(setting.about), ...options(setting), ...standIns(setting)].join(' ')} *Default:* ${oneLine(setting.reason)}`,
       ];
       return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
     });
     return [`## ${title}`, '', '| Flag | Environment | Default | Meaning |', '|---|---|---|---|', ...rows].join('\n');
   });
-  return `${[intro, ...sections].join('\n\n')}\n`;
+  return `${[intro, ...sections, unusedSection()].join('\n\n')}\n`;
 }
+
+function unusedSection(): string {
+  const table = (kind: string, rows: readonly Unused[]): string =>
+    [`| ${kind} | Why |`, '|---|---|', ...rows.map(({ name, because }) => `| ${code(name)} | ${because} |`)].join('\n');
+  const tables = [table('Environment', unusedEnvironment), table('Annotation', unusedAnnotations)];
+  return [unusedIntro, ...tables].join('\n\n');
+}
+
+const unusedIntro = `## Without effect
+
+A deployment for the OpenShift router may keep these. The start says in one line which of the environment names are set.`;
 
 const intro = `# Configuration
 
-<!-- Written by \`npm run docs\` from src/config/schema.ts. Change it there. -->
+<!-- Written by \`npm run docs\` from src/config. Change it there. -->
 
 Every setting has an environment name, and all but secrets have a flag. A flag goes before the environment, and the environment
 before the default. An empty environment value counts as not set; a flag given twice counts as given last.
@@ -102,11 +114,13 @@ const placeholders: Readonly<Record<ValueKind['kind'], string>> = {
   namespace: '<namespace>',
   'service-account': '<namespace/name>',
   url: '<url>',
+  proxy: '<url>',
   address: '<address>',
   'listen-address': '<address:port>',
   networks: '<networks>',
   'header-actions': '<actions>',
   'header-name': '<name>',
+  'header-names': '<names>',
   'id-format': '<format>',
   file: '<file>',
   directory: '<folder>',
@@ -115,7 +129,14 @@ const placeholders: Readonly<Record<ValueKind['kind'], string>> = {
 
 function options({ value }: Setting): string[] {
   if (value.kind === 'choices') return [`Of ${value.options.map(code).join(', ')}, with commas between them.`];
-  return value.kind === 'choice' ? [`One of ${value.options.map(code).join(', ')}.`] : [];
+  if (value.kind !== 'choice') return [];
+  const words = value.options.filter((option) => option !== '').map(code);
+  return [`${words.length === 1 ? 'Only' : 'One of'} ${words.join(', ')}.`];
+}
+
+function standIns(setting: Setting): string[] {
+  const names = (setting.standIns ?? []).map(code).join(', then ');
+  return names === '' ? [] : [`Where it is not set, ${names} counts.`];
 }
 
 function defaultWords(setting: Setting): string {

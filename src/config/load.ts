@@ -62,6 +62,7 @@ function isListed({ value }: Setting): boolean {
     'label-selector',
     'project-selector',
     'field-selector',
+    'header-names',
     'header-actions',
     'id-format',
   ].includes(value.kind);
@@ -75,20 +76,30 @@ function configOf(values: Partial<SettingValues>, index: number): Config {
     ...whole,
     shardIndex: index,
     routerName: whole.shardCount > 1 ? `${whole.name}-${index}` : whole.name,
-    adminBind: address ?? whole.bindAddress,
+    bindAddress: trafficAddress(whole),
+    ipv6Only: whole.bindAddress === '' && whole.addressFamilies === 'v6',
+    adminBind: address,
     adminPort: port ?? whole.adminPort,
+    shutdownTimeoutMs: Math.min(whole.shutdownTimeoutMs, whole.hardStopAfterMs),
     maxHeadBytes: whole.bufferBytes - whole.maxRewriteBytes,
   });
 }
 
+/** Where clients come in: on the address that was named, else on all of their families (Route semantics 4.4). */
+function trafficAddress({ bindAddress = '', addressFamilies }: Partial<SettingValues>): string {
+  if (bindAddress !== '') return bindAddress;
+  return addressFamilies === 'v6' || addressFamilies === 'v4v6' ? '::' : '0.0.0.0';
+}
+
 /** Where the admin port is: the listen address goes before the settings of its two parts (Route semantics 4.3). */
-function adminAddress({ adminListen = '', adminBind, adminPort, bindAddress }: Partial<SettingValues>): {
-  readonly address: string | undefined;
+function adminAddress(values: Partial<SettingValues>): {
+  readonly address: string;
   readonly port: number | undefined;
 } {
+  const { adminListen = '', adminBind = '', adminPort } = values;
   const colon = adminListen.lastIndexOf(':');
   const named = adminListen.slice(0, Math.max(colon, 0)).replace(/^\[|\]$/g, '');
-  const address = named !== '' ? named : adminBind === '' ? bindAddress : adminBind;
+  const address = named || adminBind || trafficAddress(values);
   return { address, port: colon < 0 ? adminPort : Number(adminListen.slice(colon + 1)) };
 }
 
@@ -131,8 +142,10 @@ function givenText(setting: Setting, typed: ReadonlyMap<string, string | undefin
     const text = typed.get(flag);
     return text === undefined ? { name: flag, text, because: 'needs a value' } : { name: flag, text, from: 'flag' };
   }
-  const text = env[environment] ?? '';
-  if (text !== '') return { name: environment, text, from: 'environment' };
+  for (const each of [environment, ...(setting.standIns ?? [])]) {
+    const text = env[each] ?? '';
+    if (text !== '') return { name: each, text, from: 'environment' };
+  }
   const name = flag ?? environment;
   if (setting.default === undefined) return { name, text: undefined, because: `is required (or ${environment})` };
   return { name, text: setting.default, from: 'default' };
@@ -147,6 +160,10 @@ function isInherited(environment: string): boolean {
 function contradictions(values: Partial<SettingValues>, names: Readonly<Record<SettingKey, string>>): string[] {
   const problems: string[] = [];
   const { httpPort, httpsPort, bufferBytes, maxRewriteBytes } = values;
+  // Route semantics 4.1: of the flag in its place nothing is asked.
+  if (names.name === 'ROUTER_SERVICE_NAME' && values.serviceNamespace === '') {
+    problems.push('ROUTER_SERVICE_NAMESPACE: is required when ROUTER_SERVICE_NAME is specified');
+  }
   if (values.source === 'files' && values.manifests === '') {
     problems.push(`${names.manifests}: is required with ${names.source} files`);
   }
@@ -155,7 +172,9 @@ function contradictions(values: Partial<SettingValues>, names: Readonly<Record<S
   }
   const admin = adminAddress(values);
   const adminName = values.adminListen === '' ? names.adminPort : names.adminListen;
-  if (admin.port !== undefined && admin.port !== 0 && overlap(admin.address, values.bindAddress)) {
+  const { bindAddress, addressFamilies, adminBind, adminListen } = values;
+  const areKnown = [bindAddress, addressFamilies, adminBind, adminListen].every((value) => value !== undefined);
+  if (areKnown && admin.port !== undefined && admin.port !== 0 && overlap(admin.address, trafficAddress(values))) {
     if (admin.port === httpPort) problems.push(`${adminName}: ${admin.port} is the port of ${names.httpPort} too`);
     if (admin.port === httpsPort) problems.push(`${adminName}: ${admin.port} is the port of ${names.httpsPort} too`);
   }
@@ -248,8 +267,7 @@ function clusterProblems(
 const minHeadBytes = 4096;
 
 /** Whether one port cannot be bound on both addresses; both are in canonical form. */
-function overlap(one: string | undefined, other: string | undefined): boolean {
-  if (one === undefined || other === undefined) return false;
+function overlap(one: string, other: string): boolean {
   const isIpv4 = (address: string): boolean => !address.includes(':');
   const covers = (wide: string, address: string): boolean =>
     wide === '::' || (wide === '0.0.0.0' && isIpv4(address)) || wide === address;

@@ -10,6 +10,8 @@ export type Setting = {
   readonly flag?: `--${string}`;
   /** The OpenShift router's own name where it has one, else one of ours (`HEADGATE_`). An empty value is as good as none. */
   readonly environment: string;
+  /** Environment names that count where that one is not set, the first of them first. */
+  readonly standIns?: readonly string[];
   readonly value: ValueKind;
   /** As one would type it; the empty text stands for none, absence makes the setting required. */
   readonly default?: string;
@@ -119,6 +121,16 @@ export const settings = {
     default: 'public',
     about: `Name under which this router writes into the status of Routes. Each shard needs its own; the replicas of one
       shard share it. With automatic sharding, \`-\` and the index are added.`,
+    reason: `As the OpenShift router.`,
+  },
+  serviceNamespace: {
+    group: 'shard',
+    flag: '--service-namespace',
+    environment: 'ROUTER_SERVICE_NAMESPACE',
+    value: { kind: 'namespace' },
+    default: '',
+    about: `Namespace of the router's Service. It is read for nothing, but must be set together with
+      \`ROUTER_SERVICE_NAME\`.`,
     reason: `As the OpenShift router.`,
   },
   canonicalHostname: {
@@ -240,9 +252,21 @@ export const settings = {
     flag: '--bind',
     environment: 'HEADGATE_BIND',
     value: { kind: 'address' },
-    default: '0.0.0.0',
-    about: `IP address on which the HTTP and TLS ports are bound. \`::\` takes IPv6 and IPv4.`,
-    reason: `All IPv4 addresses, as the OpenShift router.`,
+    default: '',
+    defaultWords: 'all addresses',
+    about: `IP address on which the HTTP and TLS ports are bound. \`::\` takes IPv6 and IPv4. It goes before
+      \`ROUTER_IP_V4_V6_MODE\`.`,
+    reason: `All addresses of the families below.`,
+  },
+  addressFamilies: {
+    group: 'listening',
+    flag: '--ip-mode',
+    environment: 'ROUTER_IP_V4_V6_MODE',
+    value: { kind: 'choice', options: ['v4', 'v6', 'v4v6'] },
+    default: 'v4',
+    about: `Whether the HTTP and TLS ports take IPv4, IPv6 or both, where no address is named for them. The admin port takes
+      both with \`v6\` too.`,
+    reason: `As the OpenShift router.`,
   },
   adminBind: {
     group: 'listening',
@@ -516,7 +540,18 @@ export const settings = {
   strictSni: {
     group: 'certificates',
     flag: '--strict-sni',
-    environment: 'HEADGATE_STRICT_SNI',
+    environment: 'ROUTER_STRICT_SNI',
+    value: { kind: 'switch' },
+    default: 'false',
+    about: `Whether TLS connections for names without a certificate of their own are refused with the alert
+      \`unrecognized_name\`. A name has one if its Route does, or if the default certificate is for it. Those without a name
+      are served.`,
+    reason: `As the OpenShift router.`,
+  },
+  refuseUnknownNames: {
+    group: 'certificates',
+    flag: '--refuse-unknown-names',
+    environment: 'HEADGATE_REFUSE_UNKNOWN_NAMES',
     value: { kind: 'switch' },
     default: 'false',
     about: `Whether TLS connections for names of no Route are refused. Those without a name are too; all get the alert
@@ -560,6 +595,27 @@ export const settings = {
     about: `Revocation lists (PEM) of the CAs for client certificates, one for each of them. It is followed as it changes.
       Without it, lists are fetched from the addresses that the CAs name, if they name any.`,
     reason: `As the OpenShift router.`,
+  },
+  httpProxy: {
+    group: 'certificates',
+    environment: 'HTTP_PROXY',
+    standIns: ['http_proxy'],
+    value: { kind: 'proxy' },
+    default: '',
+    about: `Proxy through which revocation lists are fetched: a URL (http or https), or \`host:port\`. Environment only, as
+      there may be a password in it.`,
+    reason: `Most clusters need none.`,
+  },
+  noProxy: {
+    group: 'certificates',
+    flag: '--no-proxy',
+    environment: 'NO_PROXY',
+    standIns: ['no_proxy'],
+    value: { kind: 'domains' },
+    default: '',
+    about: `What is asked without the proxy. Names with all below them, with a dot before them only what is below;
+      addresses and networks; each with \`:port\` behind it or not; \`*\` is everything.`,
+    reason: `As the OpenShift router. This machine is asked without it always.`,
   },
   clientSubjectFilter: {
     group: 'certificates',
@@ -747,6 +803,16 @@ export const settings = {
     about: `The same for passthrough Routes, before the setting above.`,
     reason: `As the OpenShift router.`,
   },
+  endpointOrder: {
+    group: 'requests',
+    flag: '--process-endpoints',
+    environment: 'ROUTER_BACKEND_PROCESS_ENDPOINTS',
+    value: { kind: 'choice', options: ['', 'shuffle'], spelling: 'any-case' },
+    default: '',
+    defaultWords: 'as they come',
+    about: `In which order the pods of a Service take their turns. With \`shuffle\` it is drawn by lot at each start.`,
+    reason: `As the OpenShift router: replicas that are started together need not begin with the same pods.`,
+  },
   cookieName: {
     group: 'requests',
     flag: '--cookie-name',
@@ -778,6 +844,16 @@ export const settings = {
     about: `The same for the answers of pods. After the actions of their Route, with \`%[res.hdr(name)]\` in values. Answers of the
       router itself are left alone.`,
     reason: `Answers go on as they came.`,
+  },
+  headerSpellings: {
+    group: 'requests',
+    flag: '--h1-case-adjust',
+    environment: 'ROUTER_H1_CASE_ADJUST',
+    value: { kind: 'header-names' },
+    default: '',
+    about: `Headers that go to clients of HTTP/1 in just this spelling, with commas between their names. To pods they do so
+      where their Route has the annotation \`haproxy.router.openshift.io/h1-adjust-case\`. In trailers names stay as they are.`,
+    reason: `Names go on as they came: any spelling means the same, but to some old programs.`,
   },
   uniqueIdHeader: {
     group: 'requests',
@@ -897,6 +973,16 @@ export const settings = {
     default: 'gzip',
     about: `Codings on offer. Of those that a client likes equally well, the first in the list is taken.`,
     reason: `As the OpenShift router, which knows no other.`,
+  },
+  abortOnClose: {
+    group: 'requests',
+    flag: '--abort-on-close',
+    environment: 'ROUTER_ABORT_ON_CLOSE',
+    value: { kind: 'switch' },
+    default: 'false',
+    about: `Whether a request that waits for its pod still is dropped when its client closes the connection. Its half of it
+      is enough, over HTTP/1. A client of HTTP/2 that closes drops its requests always, as does one that breaks the connection.`,
+    reason: `As the OpenShift router: some clients close their half and wait for the answer.`,
   },
   maxStreams: {
     group: 'requests',
@@ -1095,11 +1181,32 @@ export const settings = {
     group: 'process',
     flag: '--shutdown-timeout',
     environment: 'ROUTER_MAX_SHUTDOWN_TIMEOUT',
+    standIns: ['MAX_RELOAD_WAIT_TIME'],
     value: { kind: 'seconds' },
     default: '30',
     about: `Time that connections have to end by themselves once listening has ended. A number without unit is seconds. May
       be 0.`,
     reason: `As the OpenShift router.`,
+  },
+  hardStopAfterMs: {
+    group: 'process',
+    flag: '--hard-stop-after',
+    environment: 'ROUTER_HARD_STOP_AFTER',
+    value: { kind: 'time' },
+    default: '2147483647',
+    defaultWords: 'none',
+    about: `The same time once more: the shorter of the two counts.`,
+    reason: `As the OpenShift router, which also ends the processes of before a reload by it; here nothing is reloaded.`,
+  },
+  idleCloseOnResponse: {
+    group: 'process',
+    flag: '--idle-close-on-response',
+    environment: 'ROUTER_IDLE_CLOSE_ON_RESPONSE',
+    value: { kind: 'switch' },
+    default: 'false',
+    about: `Whether idle HTTP/1 connections stay open for one more answer once listening has ended, as long as there is
+      time. Else they are closed after two quiet seconds.`,
+    reason: `As the OpenShift router, which closes them at once; clients that were just about to ask are spared here.`,
   },
 
   logLevel: {
@@ -1227,14 +1334,18 @@ export type SettingValues = { readonly [Key in SettingKey]: ValueOf<(typeof sett
 
 /**
  * What the process was told at its start: frozen, and plain JSON data, so that child processes can be sent it. Names carry
- * the units. Texts that were not given are empty; `maxConnections` 0 means that the limit of open files alone decides.
- * It may hold a private key (`defaultCertificatePem`) and a password (`statsPassword`): never log it whole, never put it on a command line.
+ * the units. Texts that were not given are empty; `maxConnections` 0 means that the limit of open files alone decides;
+ * `shutdownTimeoutMs` is the shorter of the two settings.
+ * It may hold a private key (`defaultCertificatePem`) and passwords (`statsPassword`, in `httpProxy`): never log it whole, never put it on a
+ * command line.
  */
 export type Config = Omit<SettingValues, 'shardIndex'> & {
   /** Which of the automatic shards this is: 0 to `shardCount` - 1. */
   readonly shardIndex: number;
   /** The name of this router in the status of Routes: `name`, with the index behind it where there are several shards. */
   readonly routerName: string;
+  /** Whether the HTTP and TLS ports take IPv6 alone. */
+  readonly ipv6Only: boolean;
   /** Bytes that the head of a message may have, first line included: `bufferBytes` less `maxRewriteBytes`. */
   readonly maxHeadBytes: number;
 };

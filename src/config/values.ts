@@ -23,7 +23,7 @@ export type ValueKind =
   | { readonly kind: 'time' }
   | { readonly kind: 'delay' }
   | { readonly kind: 'seconds' }
-  | { readonly kind: 'choice'; readonly options: readonly string[] }
+  | { readonly kind: 'choice'; readonly options: readonly string[]; readonly spelling?: 'any-case' }
   | { readonly kind: 'choices'; readonly options: readonly string[] }
   | { readonly kind: 'media-types' }
   | { readonly kind: 'tls-version' }
@@ -40,10 +40,12 @@ export type ValueKind =
   | { readonly kind: 'namespace' }
   | { readonly kind: 'service-account' }
   | { readonly kind: 'url' }
+  | { readonly kind: 'proxy' }
   | { readonly kind: 'address' }
   | { readonly kind: 'listen-address' }
   | { readonly kind: 'networks' }
   | { readonly kind: 'header-name' }
+  | { readonly kind: 'header-names' }
   | { readonly kind: 'id-format' }
   | { readonly kind: 'header-actions'; readonly direction: HeaderDirection }
   | { readonly kind: 'file' }
@@ -61,7 +63,7 @@ export type ValueOf<K extends ValueKind> = K extends { kind: 'switch' }
         ? TlsVersion | ''
         : K extends { kind: 'choices'; options: readonly (infer Option)[] }
           ? readonly Option[]
-          : K extends { kind: 'domains' | 'networks' | 'media-types' }
+          : K extends { kind: 'domains' | 'networks' | 'media-types' | 'header-names' }
             ? readonly string[]
             : K extends { kind: 'label-selector' }
               ? readonly LabelRequirement[]
@@ -113,10 +115,12 @@ export function readValue(kind: ValueKind, text: string, manner: Manner): Readin
       return valueOr(delayMs(text), text, 'a time (such as 45s, 1m30s or 0)');
     case 'seconds':
       return valueOr(secondsMs(text), text, 'a time (a whole number of seconds, or such as 90s or 1m30s)');
-    case 'choice':
-      return kind.options.includes(text)
-        ? { kind: 'value', value: text }
-        : refused(text, `one of ${kind.options.join(', ')}`);
+    case 'choice': {
+      const word = kind.spelling === 'any-case' ? text.toLowerCase() : text;
+      return kind.options.includes(word)
+        ? { kind: 'value', value: word }
+        : refused(text, `one of ${kind.options.filter((option) => option !== '').join(', ')}`);
+    }
     case 'choices': {
       const chosen = [...new Set(listed(text))];
       const fits = chosen.length > 0 && chosen.every((option) => kind.options.includes(option));
@@ -168,6 +172,14 @@ export function readValue(kind: ValueKind, text: string, manner: Manner): Readin
         text,
         'a URL',
       );
+    case 'proxy': {
+      if (text === '') return { kind: 'value', value: text };
+      const url = URL.parse(text.includes('://') ? text : `http://${text}`);
+      // It is not shown: there may be a password in it.
+      return url !== null && /^https?:$/.test(url.protocol)
+        ? { kind: 'value', value: url.href }
+        : { kind: 'problem', because: 'is not the URL of a proxy (such as http://proxy.example.com:3128)' };
+    }
     case 'address':
       return valueOr(address(text), text, 'an IP address');
     case 'listen-address':
@@ -191,6 +203,11 @@ export function readValue(kind: ValueKind, text: string, manner: Manner): Readin
       const isName = /^[-!#$%&'*+.0-9A-Z^_`a-z|~]{0,255}$/.test(text) && text.toLowerCase() !== 'host';
       const mayBeSet = isName && headerActionProblem({ name: text, parts: [] }) === null;
       return valueOr(mayBeSet ? text : undefined, text, 'the name of a header that may be set');
+    }
+    case 'header-names': {
+      const names = listed(text);
+      const wrong = names.find((name) => !/^[-!#$%&'*+.0-9A-Z^_`a-z|~]{1,255}$/.test(name));
+      return wrong === undefined ? { kind: 'value', value: names } : refused(wrong, 'the name of a header');
     }
     case 'text':
     case 'file':

@@ -7,13 +7,18 @@ import type { Certificate } from '../table/entries.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { type ClientAuthority, clientAuthority } from './client-authority.ts';
+import type { ProxySettings } from './download-proxy.ts';
 import { listAddresses, noListYet, RevocationDownloads } from './revocation-downloads.ts';
 
-export type ClientAuthoritySettings = Pick<Config, 'clientCertificates' | 'clientCaPath' | 'clientCrlPath'>;
+export type ClientAuthoritySettings = Pick<
+  Config,
+  'clientCertificates' | 'clientCaPath' | 'clientCrlPath' | 'httpProxy' | 'noProxy'
+>;
 
 export class ClientAuthorityFiles {
   readonly #files: WatchedFiles | null;
   readonly #hasCrlFile: boolean;
+  readonly #proxy: ProxySettings;
   readonly #log: Log;
   readonly #metrics: Metrics;
   readonly #onChange: (authority: Certificate) => void;
@@ -29,6 +34,7 @@ export class ClientAuthorityFiles {
     metrics: Metrics,
     onChange: (authority: Certificate) => void,
   ) {
+    this.#proxy = settings;
     this.#log = log;
     this.#metrics = metrics;
     this.#onChange = onChange;
@@ -76,7 +82,7 @@ export class ClientAuthorityFiles {
     this.#downloads?.close();
     this.#downloads = null;
     if (addresses.length === 0) return;
-    this.#downloads = new RevocationDownloads(addresses, this.#log, this.#metrics, (lists) => {
+    this.#downloads = new RevocationDownloads(addresses, this.#proxy, this.#log, this.#metrics, (lists) => {
       this.#fetched = lists;
       this.#take(withLists());
     });

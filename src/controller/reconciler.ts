@@ -20,6 +20,7 @@ import { type AdmissionSettings, claimMessage, claimOf, type RouteTreatment, tre
 import { type ClusterState, keyOfRoute, type ObjectKey } from './cluster-state.ts';
 import { type BackendSubject, compileBackend } from './compile-backend.ts';
 import { backendSubjectsOf, compileHost, isOutvoted, type ServedRoute } from './compile-host.ts';
+import { EndpointLottery } from './endpoint-order.ts';
 import { type Claim, type Decision, HostClaims } from './host-claims.ts';
 import { rejected, sameVerdict, type Verdict } from './verdict.ts';
 
@@ -32,6 +33,7 @@ const sliceMs = 8;
 export type ReconcilerSettings = AdmissionSettings & {
   readonly disableNamespaceOwnershipCheck: boolean;
   readonly allowLoopbackEndpoints: boolean;
+  readonly endpointOrder: '' | 'shuffle';
 };
 
 /** A Verdict as it is kept: what it is, since which Revision, and on which Route in which generation. */
@@ -54,6 +56,8 @@ export class Reconciler {
   readonly #state: ClusterState;
   readonly #settings: ReconcilerSettings;
   readonly #claims: HostClaims;
+  /** Null: Endpoints stand as their slices list them. */
+  readonly #lottery: EndpointLottery | null;
   readonly #epoch: number;
   readonly #dirtyHosts: Set<Host> = new Set();
   readonly #dirtyServices: Set<ObjectKey> = new Set();
@@ -84,6 +88,7 @@ export class Reconciler {
   constructor(state: ClusterState, settings: ReconcilerSettings, epoch: number) {
     this.#state = state;
     this.#settings = settings;
+    this.#lottery = settings.endpointOrder === 'shuffle' ? new EndpointLottery() : null;
     this.#claims = new HostClaims(settings.disableNamespaceOwnershipCheck ? 'shared' : 'strict');
     this.#epoch = epoch;
   }
@@ -330,7 +335,8 @@ export class Reconciler {
     if (use === undefined) return;
     const { namespace, service } = use.subject;
     const slices = this.#state.slicesOf(`${namespace}/${service}`);
-    changes.backend(id, compileBackend(use.subject, slices, this.#settings.allowLoopbackEndpoints));
+    const backend = compileBackend(use.subject, slices, this.#settings.allowLoopbackEndpoints);
+    changes.backend(id, this.#lottery?.shuffled(backend) ?? backend);
   }
 
   #useCertificate(id: CertificateId, known: ReadonlyMap<CertificateId, Certificate>, changes: Changes): void {

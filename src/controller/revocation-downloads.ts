@@ -1,8 +1,10 @@
 // Revocation lists fetched from the addresses that CA certificates name (Route semantics 5.13), again before they run out. All of
 // them or none: with one missing, the certificates of its CA would be refused anyway, and nobody would know why.
 
+import { Agent, type IncomingMessage, request } from 'node:http';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { type ProxySettings, proxyFor } from './download-proxy.ts';
 import { certificatesIn, readPem } from './pem.ts';
 import { pemOfList, readList, readRevocationLists } from './revocation-lists.ts';
 import { crlAddressesOf } from './x509-fields.ts';
@@ -33,6 +35,7 @@ export function listAddresses(pem: string): string[] {
 
 export class RevocationDownloads {
   readonly #addresses: readonly string[];
+  readonly #proxy: ProxySettings;
   readonly #log: Log;
   readonly #metrics: Metrics;
   readonly #onLists: (pem: string) => void;
@@ -40,8 +43,15 @@ export class RevocationDownloads {
   #timer: NodeJS.Timeout | undefined;
 
   /** `onLists` hears of the lists of all addresses, PEM, whenever they have been fetched. */
-  constructor(addresses: readonly string[], log: Log, metrics: Metrics, onLists: (pem: string) => void) {
+  constructor(
+    addresses: readonly string[],
+    proxy: ProxySettings,
+    log: Log,
+    metrics: Metrics,
+    onLists: (pem: string) => void,
+  ) {
     this.#addresses = addresses;
+    this.#proxy = proxy;
     this.#log = log;
     this.#metrics = metrics;
     this.#onLists = onLists;
@@ -61,7 +71,7 @@ export class RevocationDownloads {
     let address = '';
     try {
       const pems: string[] = [];
-      for (address of this.#addresses) pems.push(await fetchLists(address, this.#ended.signal));
+      for (address of this.#addresses) pems.push(await fetchLists(address, this.#proxy, this.#ended.signal));
       const pem = pems.join('');
       const read = readRevocationLists(pem);
       if (read.kind === 'invalid') throw new Error(read.problem);
@@ -72,7 +82,10 @@ export class RevocationDownloads {
     } catch (error) {
       if (this.#ended.signal.aborted) return;
       this.#metrics.series('headgate_crl_fetches_total', 'failed').value++;
-      this.#log.error({ address, reason: reasonOf(error) }, 'revocation lists cannot be fetched, the old ones stay');
+      this.#log.error(
+        { address, reason: error instanceof Error ? error.message : String(error) },
+        'revocation lists cannot be fetched, the old ones stay',
+      );
     }
     if (this.#ended.signal.aborted) return;
     this.#timer = setTimeout(() => void this.#fetchAll(), waitMs);
@@ -90,18 +103,18 @@ export function waitFor(nextUpdateMs: number | null, nowMs: number): number {
 }
 
 /** The lists at one address, PEM. Throws where there is none that can be used. */
-async function fetchLists(address: string, ended: AbortSignal): Promise<string> {
+async function fetchLists(address: string, proxy: ProxySettings, ended: AbortSignal): Promise<string> {
   const signal = AbortSignal.any([ended, AbortSignal.timeout(fetchTimeoutMs)]);
-  // An address in a certificate is where to look, not where to be sent on from.
-  const response = await fetch(address, { redirect: 'error', signal });
-  const pieces: Uint8Array[] = [];
+  const response = await ask(address, proxyFor(new URL(address), proxy), signal);
+  const pieces: Buffer[] = [];
   let bytes = 0;
-  for await (const piece of response.body ?? []) {
+  for await (const piece of response as AsyncIterable<Buffer>) {
     bytes += piece.length;
     if (bytes > maxListBytes) throw new Error(`more than ${maxListBytes} bytes`);
     pieces.push(piece);
   }
-  if (response.status !== 200) throw new Error(`status ${response.status}`);
+  // Redirects among them: an address in a certificate is where to look, not where to be sent on from.
+  if (response.statusCode !== 200) throw new Error(`status ${response.statusCode}`);
   const body = Buffer.concat(pieces);
   if (readList(body) !== null) return pemOfList(body);
   const read = readRevocationLists(body.toString('latin1'));
@@ -109,12 +122,13 @@ async function fetchLists(address: string, ended: AbortSignal): Promise<string> 
   return read.pems.join('');
 }
 
-function dateOf(ms: number | null): string | null {
-  return ms === null ? null : new Date(ms).toISOString();
+function ask(address: string, proxy: string | null, signal: AbortSignal): Promise<IncomingMessage> {
+  const agent = new Agent(proxy === null ? {} : { proxyEnv: { HTTP_PROXY: proxy } });
+  return new Promise((answered, failed) => {
+    request(address, { agent, signal }, answered).on('error', failed).end();
+  });
 }
 
-/** fetch says nothing itself of why it failed. */
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return error.cause instanceof Error ? error.cause.message : error.message;
+function dateOf(ms: number | null): string | null {
+  return ms === null ? null : new Date(ms).toISOString();
 }

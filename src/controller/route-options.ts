@@ -52,6 +52,7 @@ export const optionAnnotations = {
   forwarded: 'haproxy.router.openshift.io/set-forwarded-headers',
   rewrite: 'haproxy.router.openshift.io/rewrite-target',
   checkInterval: 'router.openshift.io/haproxy.health.check.interval',
+  adjustCase: 'haproxy.router.openshift.io/h1-adjust-case',
   proxyProtocol: 'headgate.io/proxy-protocol',
 } as const;
 
@@ -85,6 +86,7 @@ export function routeOptions(route: RouteManifest, settings: OptionSettings, war
     checkIntervalMs: annotations.time(optionAnnotations.checkInterval),
     requestActions: isPassthrough || requestActions.length === 0 ? null : requestActions,
     responseActions: isPassthrough || responseActions.length === 0 ? null : responseActions,
+    adjustsCase: !isPassthrough && annotations.isTrue(optionAnnotations.adjustCase),
   };
 }
 

@@ -2,6 +2,7 @@
 
 import type { Config } from '../config/schema.ts';
 import type { HeadLimits } from '../protocol/field-lines.ts';
+import type { FieldSpellings } from '../protocol/field-spelling.ts';
 import type { RouteTable } from '../table/route-table.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Histogram, Metrics, Series } from '../telemetry/metrics.ts';
@@ -13,6 +14,7 @@ import { type EndReason, endReasons } from './end-reason.ts';
 import type { ClientLimits } from './listener/client-limits.ts';
 import type { RouteLimits } from './listener/route-limits.ts';
 import type { TrustedSources } from './listener/trusted-sources.ts';
+import type { StrictSni } from './session/strict-sni.ts';
 import type { UniqueIds } from './session/unique-ids.ts';
 import type { Balancer } from './upstream/balancer.ts';
 import type { Connector } from './upstream/connector.ts';
@@ -49,7 +51,9 @@ export type ProxySettings = Pick<
   | 'maxCertificateContexts'
   | 'dontLogNull'
   | 'ignoreProbes'
-  | 'strictSni'
+  | 'refuseUnknownNames'
+  | 'abortOnClose'
+  | 'idleCloseOnResponse'
 >;
 
 export type ProxyContext = {
@@ -59,6 +63,8 @@ export type ProxyContext = {
   readonly routeLimits: RouteLimits;
   /** Whose connections begin with a PROXY header; null: nobody's. */
   readonly proxySources: TrustedSources | null;
+  /** Null: who has no certificate for a name is served the default one. */
+  readonly strictSni: StrictSni | null;
   /** The table in force now; a Session asks for it anew for each decision. */
   readonly table: () => RouteTable;
   readonly balancer: Balancer;
@@ -69,6 +75,8 @@ export type ProxyContext = {
   /** Null where answers are not compressed. */
   readonly compression: Compression | null;
   readonly accessLog: AccessLog | null;
+  /** Null: names of fields go on as they came. */
+  readonly fieldSpellings: FieldSpellings | null;
   /** Null: requests are given no ids. */
   readonly uniqueIds: UniqueIds | null;
   readonly counters: ProxyCounters;

@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs';
 import type { Config } from '../config/schema.ts';
 import type { HeadLimits } from '../protocol/field-lines.ts';
+import { spellingsOf } from '../protocol/field-spelling.ts';
 import { notify, onOrders, startHeartbeat, type WorkerStart } from '../replication/control.ts';
 import { Subscriber } from '../replication/subscriber.ts';
 import { createLog, type Log } from '../telemetry/log.ts';
@@ -24,6 +25,7 @@ import { RouteLimits } from './listener/route-limits.ts';
 import { TrustedSources } from './listener/trusted-sources.ts';
 import { createHeadReaders } from './session/http-connection.ts';
 import { Session } from './session/session.ts';
+import { StrictSni } from './session/strict-sni.ts';
 import { TlsTerminator } from './session/tls.ts';
 import { uniqueIdsOf } from './session/unique-ids.ts';
 import { Balancer } from './upstream/balancer.ts';
@@ -115,6 +117,7 @@ class Worker {
       clientLimits: new ClientLimits(config, start.workers, this.metrics),
       routeLimits,
       proxySources: config.proxyProtocol ? new TrustedSources(config.proxyProtocolTrusted) : null,
+      strictSni: config.strictSni ? new StrictSni() : null,
       table,
       balancer,
       podPlaces,
@@ -125,6 +128,7 @@ class Worker {
       answers: new AnswerBook(this.metrics, this.#log),
       compression: config.compression ? new Compression(config, this.metrics) : null,
       accessLog: AccessLog.of(config, this.metrics, this.#log, worker, (listener) => this.#openConnections(listener)),
+      fieldSpellings: spellingsOf(config.headerSpellings),
       uniqueIds: uniqueIdsOf(config),
       counters: new ProxyCounters(this.metrics),
       metrics: this.metrics,

@@ -73,6 +73,8 @@ export type RouteOptions = {
   /** What is done to the heads of requests, and of the pods' answers, in this order: the router's own actions are among them. */
   readonly requestActions: readonly HeaderAction[] | null;
   readonly responseActions: readonly HeaderAction[] | null;
+  /** Whether requests to pods of HTTP/1 have the names of their fields in the router's spellings (5.21). */
+  readonly adjustsCase: boolean;
 };
 
 /** How TLS connections for a Host are treated. `none`: no Route of this Host takes part in TLS. */

@@ -120,12 +120,9 @@ export class RouteTable {
     const defaultCertificate = this.hosts.get(ANY_HOST)?.certificate ?? null;
     const { clientAuth } = this;
     if (host === undefined) return { kind: 'unknown', certificate: defaultCertificate, clientAuth };
-    const exact = this.hosts.get(host);
     const wildcard = this.hosts.get(wildcardOf(host));
-    const rule = exact !== undefined && exact.tls !== 'none' ? exact : wildcard;
-    if (rule === undefined || rule.tls === 'none') {
-      return { kind: 'unknown', certificate: defaultCertificate, clientAuth };
-    }
+    const rule = this.#tlsRule(host, wildcard);
+    if (rule === null) return { kind: 'unknown', certificate: defaultCertificate, clientAuth };
     if (rule.tls === 'passthrough') {
       for (const path of rule.paths) if (path.termination === 'passthrough') return { kind: 'passthrough', rule: path };
     }
@@ -135,6 +132,19 @@ export class RouteTable {
       certificate: rule.certificate ?? wildcard?.certificate ?? defaultCertificate,
       clientAuth: rule.clientAuth ?? clientAuth ?? beneath(rule, wildcard),
     };
+  }
+
+  /** Whether a Route brings the certificate that TLS for a Host is terminated with; else it is the default one. */
+  hasCertificate(host: Host): boolean {
+    const wildcard = this.hosts.get(wildcardOf(host));
+    const rule = this.#tlsRule(host, wildcard);
+    return rule !== null && (rule.certificate ?? wildcard?.certificate ?? null) !== null;
+  }
+
+  #tlsRule(host: Host, wildcard: HostRule | undefined): HostRule | null {
+    const exact = this.hosts.get(host);
+    const rule = exact !== undefined && exact.tls !== 'none' ? exact : wildcard;
+    return rule === undefined || rule.tls === 'none' ? null : rule;
   }
 
   /** What the router asks of every client whose Host does not ask for something else; null for nothing. */

@@ -442,6 +442,7 @@ function configOf(workload: Workload): Config {
   const { name } = workload.metadata;
   const fields: Readonly<Record<string, string>> = {
     'metadata.name': `${name}-0`,
+    'metadata.namespace': 'edge',
     "metadata.labels['apps.kubernetes.io/pod-index']": '0',
   };
   const env: Record<string, string> = { KUBERNETES_SERVICE_HOST: '192.0.2.1' };

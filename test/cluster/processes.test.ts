@@ -2,11 +2,12 @@
 
 import { describe, expect, test } from 'vitest';
 import { Load } from '../support/load.ts';
+import { getRequest, Peer, Pod } from '../support/peers.ts';
 import { NamedPod, routeYaml, serviceYaml } from '../support/pods.ts';
 import { get } from '../support/requests.ts';
 import { eventually, isAlive, ManifestFolder, RunningRouter } from '../support/router.ts';
 
-function folderFor(pod: NamedPod): ManifestFolder {
+function folderFor(pod: { readonly port: number }): ManifestFolder {
   const folder = new ManifestFolder();
   folder.write('all.yaml', routeYaml('web', 'web.test', 'web') + serviceYaml('web', [pod.port]));
   return folder;
@@ -102,6 +103,21 @@ describe('SIGTERM', () => {
     for (const count of counts) expect(count).toMatchObject({ odd: 0, broken: 0 });
     expect(await router.exited).toEqual({ code: 0, signal: null });
     expect([controller, ...workers.map(({ pid }) => pid)].filter(isAlive)).toEqual([]);
+  });
+
+  test('what does not end by itself is cut after ROUTER_HARD_STOP_AFTER, long before the other deadline', async () => {
+    await using pod = await Pod.start();
+    using folder = folderFor(pod);
+    const router = await RunningRouter.start(folder, ['--workers', '1', '--shutdown-timeout', '1h'], {
+      ROUTER_HARD_STOP_AFTER: '200ms',
+    });
+    using client = await Peer.connect(router.httpPort);
+    await client.write(getRequest('web.test'));
+    await (await pod.connection(0)).untilText('\r\n\r\n');
+    router.kill('SIGTERM');
+    await client.ended;
+    expect(client.receivedBytes).toBe(0);
+    expect(await router.exited).toEqual({ code: 0, signal: null });
   });
 
   test('during the delay everything is served; a second signal ends at once', async () => {

@@ -225,6 +225,22 @@ describe('a running router', () => {
   });
 });
 
+test('what a deployment of the OpenShift router sets is taken, and told of where it has no effect', async () => {
+  await using pod = await NamedPod.start('pod');
+  using folder = new ManifestFolder();
+  folder.write('all.yaml', serviceYaml('web', [pod.port]) + routeYaml('web', 'web.test', 'web'));
+  await using router = await RunningRouter.start(folder, ['--workers', '1'], {
+    ROUTER_SERVICE_NAME: 'default',
+    ROUTER_SERVICE_NAMESPACE: 'openshift-ingress',
+    ROUTER_HAPROXY_CONFIG_MANAGER: 'false',
+    RELOAD_INTERVAL: '5s',
+    UPGRADE_VALIDATION: '',
+  });
+  const told = await router.line(({ msg }) => msg === 'set, and without effect');
+  expect(told['names']).toEqual(['RELOAD_INTERVAL', 'ROUTER_HAPROXY_CONFIG_MANAGER']);
+  expect((await get(router.httpPort, 'web.test')).body).toBe('pod');
+});
+
 test('a reader of the log that does not read stops nothing', async () => {
   await using pod = await NamedPod.start('pod');
   using folder = new ManifestFolder();

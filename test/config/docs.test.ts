@@ -33,8 +33,8 @@ test('no line of the help is wider than 120', () => {
 });
 
 test('flags and environment names are given once', () => {
-  const names = settingList.flatMap(({ flag, environment }) =>
-    flag === undefined ? [environment] : [flag, environment],
+  const names = settingList.flatMap(({ flag, environment, standIns = [] }) =>
+    flag === undefined ? [environment, ...standIns] : [flag, environment, ...standIns],
   );
   expect(new Set(names).size).toBe(names.length);
 });
@@ -43,5 +43,6 @@ test('only secrets are kept off command lines', () => {
   expect(settingList.filter(({ flag }) => flag === undefined).map(({ key }) => key)).toEqual([
     'statsPassword',
     'defaultCertificatePem',
+    'httpProxy',
   ]);
 });

@@ -46,6 +46,7 @@ test('the defaults', () => {
     watchInactivityMs: 90_000,
     name: 'public',
     routerName: 'public',
+    serviceNamespace: '',
     canonicalHostname: '',
     routeLabels: [],
     routeFields: [],
@@ -61,6 +62,8 @@ test('the defaults', () => {
     publicHttpsPort: 443,
     adminPort: 1936,
     bindAddress: '0.0.0.0',
+    addressFamilies: 'v4',
+    ipv6Only: false,
     adminBind: '0.0.0.0',
     adminListen: '',
     metricsType: 'haproxy',
@@ -87,10 +90,13 @@ test('the defaults', () => {
     tlsCipherSuites: '',
     tlsCurves: 'X25519MLKEM768:X25519:secp256r1:secp384r1:secp521r1',
     strictSni: false,
+    refuseUnknownNames: false,
     ticketRotationMs: 86_400_000,
     clientCertificates: 'none',
     clientCaPath: '',
     clientCrlPath: '',
+    httpProxy: '',
+    noProxy: [],
     clientSubjectFilter: '',
     clientHeaderFilter: true,
     routerDomain: '',
@@ -117,9 +123,11 @@ test('the defaults', () => {
     forwardedHeaders: 'append',
     balanceAlgorithm: '',
     tcpBalanceScheme: '',
+    endpointOrder: '',
     cookieName: '',
     requestHeaders: [],
     responseHeaders: [],
+    headerSpellings: [],
     uniqueIdHeader: '',
     uniqueIdFormat: [],
     bufferBytes: 32_768,
@@ -141,12 +149,15 @@ test('the defaults', () => {
     maxHandshakes: 1000,
     maxHandshakesPerSource: 0,
     maxIdleUpstream: 256,
+    abortOnClose: false,
     maxStreams: 100,
     maxCertificateContexts: 1200,
     workers: Math.min(availableParallelism(), 256),
     runDirectory: '',
     shutdownDelayMs: 45_000,
     shutdownTimeoutMs: 30_000,
+    hardStopAfterMs: 2_147_483_647,
+    idleCloseOnResponse: false,
     logLevel: 'info',
     accessLogSample: 0,
     syslogAddress: '',
@@ -182,6 +193,7 @@ test('lists, selectors and names of shards', () => {
     ROUTE_LABELS: 'type=sharded,tier in (b, a),!old',
     ROUTE_FIELDS: 'metadata.namespace!=kube-system',
     ROUTER_DENIED_DOMAINS: ' a.test, ,b.test',
+    ROUTER_H1_CASE_ADJUST: 'HOST, X-CaSe,',
     ROUTER_SUBDOMAIN: '${name}-${namespace}.apps.test',
     HEADGATE_SHARD_COUNT: '4',
     HOSTNAME: 'router-3',
@@ -195,6 +207,7 @@ test('lists, selectors and names of shards', () => {
     routeFields: [{ field: 'metadata.namespace', equal: false, value: 'kube-system' }],
     projectLabels: [],
     deniedDomains: ['a.test', 'b.test'],
+    headerSpellings: ['HOST', 'X-CaSe'],
     hostTemplate: '${name}-${namespace}.apps.test',
     shardIndex: 3,
     routerName: 'public-3',
@@ -242,6 +255,23 @@ test('derived values', () => {
   expect(configOf([], { DEFAULT_CERTIFICATE: 'pem' }).defaultCertificatePem).toBe('pem');
   expect(configOf([], { ROUTER_GRACEFUL_SHUTDOWN_DELAY: '1m30s' }).shutdownDelayMs).toBe(90_000);
   expect(configOf([], { ROUTER_MAX_SHUTDOWN_TIMEOUT: '60' }).shutdownTimeoutMs).toBe(60_000);
+  expect(configOf([], { ROUTER_BACKEND_PROCESS_ENDPOINTS: 'Shuffle' }).endpointOrder).toBe('shuffle');
+  expect(configOf([], { HTTP_PROXY: 'proxy.test:3128', http_proxy: 'x' }).httpProxy).toBe('http://proxy.test:3128/');
+  expect(configOf([], { no_proxy: '.svc, 10.0.0.0/8' }).noProxy).toEqual(['.svc', '10.0.0.0/8']);
+});
+
+const shutdownTimes: readonly (readonly [env: Environment, ms: number])[] = [
+  [{ MAX_RELOAD_WAIT_TIME: '90' }, 90_000],
+  [{ MAX_RELOAD_WAIT_TIME: '90', ROUTER_MAX_SHUTDOWN_TIMEOUT: '60' }, 60_000],
+  [{ MAX_RELOAD_WAIT_TIME: '90', ROUTER_MAX_SHUTDOWN_TIMEOUT: '' }, 90_000],
+  [{ ROUTER_HARD_STOP_AFTER: '10s' }, 10_000],
+  [{ ROUTER_HARD_STOP_AFTER: '1d' }, 30_000],
+  [{ ROUTER_HARD_STOP_AFTER: '1d', ROUTER_MAX_SHUTDOWN_TIMEOUT: '2d' }, 86_400_000],
+  [{ ROUTER_HARD_STOP_AFTER: '999d', ROUTER_MAX_SHUTDOWN_TIMEOUT: '999d' }, 2_147_483_647],
+];
+
+test.each(shutdownTimes)('time to end with %o', (env, ms) => {
+  expect(configOf([], env).shutdownTimeoutMs).toBe(ms);
 });
 
 const adminAddresses: readonly (readonly [args: string[], env: Environment, address: string, port: number])[] = [
@@ -255,6 +285,19 @@ const adminAddresses: readonly (readonly [args: string[], env: Environment, addr
 
 test.each(adminAddresses)('the admin port with %o %o', (args, env, adminBind, adminPort) => {
   expect(configOf(args, env)).toMatchObject({ adminBind, adminPort });
+});
+
+const trafficAddresses: readonly (readonly [args: string[], env: Environment, address: string, ipv6Only: boolean])[] = [
+  [[], { ROUTER_IP_V4_V6_MODE: 'v4' }, '0.0.0.0', false],
+  [[], { ROUTER_IP_V4_V6_MODE: 'v6' }, '::', true],
+  [[], { ROUTER_IP_V4_V6_MODE: 'v4v6' }, '::', false],
+  [['--bind', '::'], {}, '::', false],
+  [['--bind', '::'], { ROUTER_IP_V4_V6_MODE: 'v6' }, '::', false],
+  [['--bind', '127.0.0.1'], { ROUTER_IP_V4_V6_MODE: 'v6' }, '127.0.0.1', false],
+];
+
+test.each(trafficAddresses)('the HTTP and TLS ports with %o %o', (args, env, bindAddress, ipv6Only) => {
+  expect(configOf(args, env)).toMatchObject({ bindAddress, ipv6Only, adminBind: bindAddress });
 });
 
 const problems: readonly (readonly [title: string, args: string[], env: Environment, problems: string[]])[] = [
@@ -324,6 +367,44 @@ const problems: readonly (readonly [title: string, args: string[], env: Environm
       'ROUTER_DEFAULT_CLIENT_TIMEOUT: "1.5s" is not a time (a positive whole number, then us, ms, s, m, h or d; none is ms)',
     ],
   ],
+  [
+    'a header that has no name',
+    [],
+    { ROUTER_H1_CASE_ADJUST: 'X-Ok, Host name' },
+    ['ROUTER_H1_CASE_ADJUST: "Host name" is not the name of a header'],
+  ],
+  [
+    'a proxy of another kind, without its password',
+    [],
+    { https_proxy: 'x:y', http_proxy: 'socks5://user:sesame@proxy.test' },
+    ['http_proxy: is not the URL of a proxy (such as http://proxy.example.com:3128)'],
+  ],
+  [
+    'a stand-in, by its own name',
+    [],
+    { MAX_RELOAD_WAIT_TIME: 'soon' },
+    ['MAX_RELOAD_WAIT_TIME: "soon" is not a time (a whole number of seconds, or such as 90s or 1m30s)'],
+  ],
+  [
+    'an end of HAProxy',
+    [],
+    { ROUTER_HARD_STOP_AFTER: 'mañana' },
+    ['ROUTER_HARD_STOP_AFTER: "mañana" is not a time (a positive whole number, then us, ms, s, m, h or d; none is ms)'],
+  ],
+  [
+    'an order that there is not',
+    [],
+    { ROUTER_BACKEND_PROCESS_ENDPOINTS: 'sort' },
+    ['ROUTER_BACKEND_PROCESS_ENDPOINTS: "sort" is not one of shuffle'],
+  ],
+  [
+    'a name without its namespace',
+    [],
+    { ROUTER_SERVICE_NAME: 'router' },
+    ['ROUTER_SERVICE_NAMESPACE: is required when ROUTER_SERVICE_NAME is specified'],
+  ],
+  ['a name with its namespace', [], { ROUTER_SERVICE_NAME: 'router', ROUTER_SERVICE_NAMESPACE: 'ingress' }, []],
+  ['a name as a flag', ['--name=router'], {}, []],
   ['a stray value', ['serve'], {}, ['argument 5 is not a flag']],
   ['two dashes', ['--'], {}, ['argument 5 is not a flag']],
   [
@@ -363,6 +444,24 @@ const problems: readonly (readonly [title: string, args: string[], env: Environm
     ['--admin-port: 8080 is the port of --http-port too'],
   ],
   ['the same port elsewhere', ['--admin-port=8080', '--bind=127.0.0.1', '--admin-bind=127.0.0.2'], {}, []],
+  [
+    'the admin port below both families',
+    ['--admin-port=8080', '--admin-bind=127.0.0.1'],
+    { ROUTER_IP_V4_V6_MODE: 'v4v6' },
+    ['--admin-port: 8080 is the port of --http-port too'],
+  ],
+  [
+    'families that the OpenShift router would take for v4',
+    [],
+    { ROUTER_IP_V4_V6_MODE: 'ipv6' },
+    ['ROUTER_IP_V4_V6_MODE: "ipv6" is not one of v4, v6, v4v6'],
+  ],
+  [
+    'no more than the one problem of an address',
+    ['--admin-port=8080', '--bind=x'],
+    {},
+    ['--bind: "x" is not an IP address'],
+  ],
   ['the same port in another family', ['--admin-port=8080', '--admin-bind=::1'], {}, []],
   [
     'too little for a head',

@@ -21,6 +21,7 @@ const settings: ReconcilerSettings = {
   externalCertificates: true,
   disableNamespaceOwnershipCheck: false,
   allowLoopbackEndpoints: false,
+  endpointOrder: '',
   forwardedHeaders: 'append',
   balanceAlgorithm: '',
   tcpBalanceScheme: '',

@@ -21,6 +21,7 @@ const defaults: ReconcilerSettings = {
   externalCertificates: true,
   disableNamespaceOwnershipCheck: false,
   allowLoopbackEndpoints: false,
+  endpointOrder: '',
   forwardedHeaders: 'append',
   balanceAlgorithm: '',
   tcpBalanceScheme: '',
@@ -133,6 +134,22 @@ function play(cluster: Cluster, steps: readonly Step[]): void {
     expect(Object.fromEntries(Object.keys(answers ?? {}).map((url) => [url, cluster.who(url)]))).toEqual(answers ?? {});
   }
 }
+
+test('shuffled Endpoints are drawn once: nothing is told anew that has not changed', () => {
+  const slice = aSlice('n/s').of('svc').port(80);
+  const ten = Array.from({ length: 10 }, (_, i) => `10.0.0.${i + 1}`);
+  const of = (addresses: readonly string[]) =>
+    addresses.reduce((builder, address) => builder.endpoint(address), slice).build();
+  const starts = Array.from({ length: 5 }, () => {
+    const cluster = new Cluster({ endpointOrder: 'shuffle' });
+    cluster.put(aRoute('n/r').host('a.x.test').to('svc').build(), aService('n/svc'), of(ten)).settle();
+    expect(cluster.put(of(ten.toReversed())).settle()).toEqual([]);
+    const [backend] = cluster.replica.backends.values();
+    return backend?.endpoints.map(({ address }) => address) ?? [];
+  });
+  for (const order of starts) expect([...order].sort()).toEqual([...ten].sort());
+  expect(new Set(starts.map((order) => order.join(' '))).size).toBeGreaterThan(1);
+});
 
 describe('what losers are told, step by step', () => {
   test('H1-H6: two Routes of one host', () => {

@@ -30,6 +30,19 @@ function read(
   return { options: routeOptions(built, { ...settings, ...own }, warnings), warnings };
 }
 
+test.each<[string, RouteBuilder, string, boolean, number]>([
+  ['true', plain, 'true', true, 0],
+  ['1', edge, '1', true, 0],
+  ['false', plain, 'false', false, 0],
+  ['empty', plain, '', false, 0],
+  ['garbage', plain, 'yes', false, 1],
+  ['passthrough', passthrough, 'true', false, 0],
+])('h1-adjust-case: %s', (_title, route, value, expected, warned) => {
+  const { options, warnings } = read(route, { [`${openshift}/h1-adjust-case`]: value });
+  expect(options.adjustsCase).toBe(expected);
+  expect(warnings).toHaveLength(warned);
+});
+
 describe('words', () => {
   test.each([
     ['append', 'append'],

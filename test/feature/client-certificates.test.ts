@@ -606,9 +606,9 @@ describe('the handshake', () => {
     }
   });
 
-  test('strict SNI: names of no Route, and no name, end with an alert', async () => {
+  test('unknown names refused: names of no Route, and no name, end with an alert', async () => {
     await using backend = await pod();
-    await using plane = await serve(backend, { settings: { strictSni: true } });
+    await using plane = await serve(backend, { settings: { refuseUnknownNames: true } });
     for (const options of [{ servername: 'no.test' }, {}]) {
       await expect(Peer.connectTls(plane.httpsPort, options)).rejects.toMatchObject({
         code: 'ERR_SSL_TLSV1_UNRECOGNIZED_NAME',

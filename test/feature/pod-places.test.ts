@@ -77,6 +77,40 @@ test('who waits too long gets 503 pods-busy, and who goes away waits no longer',
   first.socket.resetAndDestroy();
 });
 
+test.each([
+  ['goes on waiting, and gets its answer', false],
+  ['waits no longer where that is wanted', true],
+])('who closes its half %s', async (_title, abortOnClose) => {
+  const seen: string[] = [];
+  const gate = Promise.withResolvers<void>();
+  await using pod = await Pod.start(async (connection) => {
+    for (;;) {
+      seen.push((await connection.message()).text.split(' ')[1] ?? '');
+      await gate.promise;
+      await connection.write(ok('done'));
+    }
+  });
+  await using plane = await DataPlane.start(limited({ pods: [pod.port] }), { settings: { abortOnClose } });
+  using first = await ask(plane, '/first');
+  await until(() => seen.length === 1);
+  using half = await ask(plane, '/half');
+  await waiting(plane, 1);
+  half.finish();
+  if (abortOnClose) {
+    await waiting(plane, 0);
+    expect(await half.ended).toBe('fin');
+    expect(plane.endReasons).toEqual(['client-aborted']);
+  } else {
+    // Time in which the router reads of it.
+    for (let turns = 0; turns < 20; turns++) await setImmediate();
+    expect(plane.podPlaces.waiting).toBe(1);
+  }
+  gate.resolve();
+  expect((await first.message()).status).toBe(200);
+  if (!abortOnClose) expect((await half.message()).status).toBe(200);
+  expect(seen).toEqual(abortOnClose ? ['/first'] : ['/first', '/half']);
+});
+
 test('a tunnel has its place until it ends', async () => {
   await using pod = await Pod.start(async (connection) => {
     const { text } = await connection.message();

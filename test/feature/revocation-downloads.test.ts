@@ -4,6 +4,7 @@ import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { clientAuthority } from '../../src/controller/client-authority.ts';
+import type { ProxySettings } from '../../src/controller/download-proxy.ts';
 import { listAddresses, noListYet, RevocationDownloads, waitFor } from '../../src/controller/revocation-downloads.ts';
 import { readRevocationLists } from '../../src/controller/revocation-lists.ts';
 import type { Log, LogFields } from '../../src/telemetry/log.ts';
@@ -46,14 +47,16 @@ class ListServer implements AsyncDisposable {
   }
 }
 
+const noProxy: ProxySettings = { httpProxy: '', noProxy: [] };
+
 /** What one round over these addresses comes to: the lists, or why there are none. */
-function fetched(addresses: readonly string[]): Promise<string> {
+function fetched(addresses: readonly string[], proxy = noProxy): Promise<string> {
   return new Promise((done) => {
     const record = (fields: LogFields): void => {
       if ('reason' in fields) done(`failed: ${String(fields['reason'])}`);
     };
     const log: Log = { debug: record, info: record, warn: record, error: record, with: () => log };
-    const downloads: RevocationDownloads = new RevocationDownloads(addresses, log, new Metrics(), (pem) => {
+    const downloads: RevocationDownloads = new RevocationDownloads(addresses, proxy, log, new Metrics(), (pem) => {
       done(pem);
       downloads.close();
     });
@@ -69,7 +72,7 @@ describe('what an address answers', () => {
     ['something else', (response) => response.end('<html>'), 'failed: what is there is no revocation list'],
     ['nothing', (response) => response.end(), 'failed: what is there is no revocation list'],
     ['half a list', (response) => response.end(pemBytes(list).subarray(0, 50)), /^failed: what is there is no/],
-    ['another address', (response) => response.writeHead(302, { location: '/good' }).end(), /^failed: .*redirect/],
+    ['another address', (response) => response.writeHead(302, { location: '/good' }).end(), 'failed: status 302'],
     ['more than can be held', (response) => response.end(Buffer.alloc(5_000_000)), /^failed: more than \d+ bytes$/],
     ['a broken connection', (response) => response.destroy(), /^failed: /],
   ])('%s', async (_name, answer, expected) => {
@@ -92,6 +95,21 @@ describe('what an address answers', () => {
     expect(await fetched([one, bad, two])).toBe('failed: status 404');
     expect(server.paths).toEqual(['/1', '/2', '/1', '/bad']);
   });
+});
+
+test('through the proxy, that is asked for the whole address, with its password', async () => {
+  const secrets: (string | undefined)[] = [];
+  await using proxy = await ListServer.start((_path, response) => {
+    secrets.push(response.req.headers['proxy-authorization']);
+    response.end(list);
+  });
+  await using direct = await ListServer.start((_path, response) => response.end(list));
+  const httpProxy = proxy.address('').replace('http://', 'http://user:sesame@');
+  const addresses = ['http://lists.test/1?x', 'http://lists.test:81/2', direct.address('/3')];
+  expect(await fetched(addresses, { httpProxy, noProxy: [] })).toBe(normal.repeat(3));
+  expect(proxy.paths).toEqual(addresses.slice(0, 2));
+  expect(secrets[0]).toBe(`Basic ${Buffer.from('user:sesame').toString('base64')}`);
+  expect(direct.paths).toEqual(['/3']);
 });
 
 test('addresses are those of plain HTTP, each once', () => {

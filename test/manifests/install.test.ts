@@ -191,7 +191,8 @@ describe('the pod', () => {
     const given = Object.fromEntries(
       (router?.env ?? []).flatMap(({ name, value }) => (value === undefined ? [] : [[name, value]])),
     );
-    const inPod = { KUBERNETES_SERVICE_HOST: '10.0.0.1', KUBERNETES_SERVICE_PORT: '443' };
+    const ofField = { ROUTER_SERVICE_NAMESPACE: 'headgate' };
+    const inPod = { KUBERNETES_SERVICE_HOST: '10.0.0.1', KUBERNETES_SERVICE_PORT: '443', ...ofField };
     const loaded = loadConfig([], { ...given, ...inPod, HEADGATE_RUN_DIR: '' });
     if (loaded.kind === 'problems') throw new Error(loaded.problems.join('\n'));
     const { httpPort, httpsPort, adminPort, shutdownDelayMs, shutdownTimeoutMs } = loaded.config;

@@ -66,7 +66,7 @@ export function documentedValues(): DocumentedValue[] {
 export function allowedSettings(): string[] {
   const own = [...chartFile('templates/_pod.tpl').matchAll(/^- name: ([A-Z_]+)$/gm)].map(([, name]) => name);
   return settingList
-    .map(({ environment }) => environment)
+    .flatMap(({ environment, standIns = [] }) => [environment, ...standIns])
     .filter((name) => !own.includes(name) && !refusedSettings.includes(name))
     .sort();
 }

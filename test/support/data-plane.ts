@@ -4,6 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import { BoundSocket } from 'node:net';
 import type { HeadLimits } from '../../src/protocol/field-lines.ts';
+import { spellingsOf } from '../../src/protocol/field-spelling.ts';
 import type { AccessLine } from '../../src/proxy/access-log/access-line.ts';
 import { AccessLog } from '../../src/proxy/access-log/access-log.ts';
 import type { AccessLogSettings } from '../../src/proxy/access-log/access-log-settings.ts';
@@ -21,6 +22,7 @@ import { RouteLimits } from '../../src/proxy/listener/route-limits.ts';
 import { TrustedSources } from '../../src/proxy/listener/trusted-sources.ts';
 import { createHeadReaders } from '../../src/proxy/session/http-connection.ts';
 import { Session } from '../../src/proxy/session/session.ts';
+import { StrictSni } from '../../src/proxy/session/strict-sni.ts';
 import { type TerminatorSettings, TlsTerminator } from '../../src/proxy/session/tls.ts';
 import { uniqueIdsOf } from '../../src/proxy/session/unique-ids.ts';
 import { Balancer } from '../../src/proxy/upstream/balancer.ts';
@@ -36,7 +38,13 @@ import { type MetricName, Metrics } from '../../src/telemetry/metrics.ts';
 import { makeCertificate } from './certificates.ts';
 import { certificate, defaultCertificate } from './rules.ts';
 
-type TestSettings = ProxySettings & TerminatorSettings & AccessLogSettings & { readonly clientHeaderFilter: boolean };
+type TestSettings = ProxySettings &
+  TerminatorSettings &
+  AccessLogSettings & {
+    readonly clientHeaderFilter: boolean;
+    readonly strictSni: boolean;
+    readonly headerSpellings: readonly string[];
+  };
 
 /** Long enough that no test meets one of them by accident; ports as in the golden cases. */
 const testSettings: TestSettings = {
@@ -78,6 +86,10 @@ const testSettings: TestSettings = {
   dontLogNull: false,
   ignoreProbes: false,
   strictSni: false,
+  headerSpellings: [],
+  refuseUnknownNames: false,
+  abortOnClose: false,
+  idleCloseOnResponse: false,
   clientHeaderFilter: true,
   clientSubjectFilter: '',
   tlsProfile: 'Intermediate',
@@ -130,6 +142,7 @@ export class DataPlane implements AsyncDisposable {
   readonly #checks: HealthChecks;
   readonly #listeners: readonly Listener[];
   readonly #fds: readonly number[];
+  readonly #context: ProxyContext;
   readonly #onEnd: Set<() => void> = new Set();
 
   private constructor(options: DataPlaneOptions) {
@@ -163,6 +176,7 @@ export class DataPlane implements AsyncDisposable {
       clientLimits: this.clientLimits,
       routeLimits: this.routeLimits,
       proxySources: options.proxyTrusted === undefined ? null : new TrustedSources(options.proxyTrusted),
+      strictSni: settings.strictSni ? new StrictSni() : null,
       table,
       balancer,
       podPlaces: this.podPlaces,
@@ -171,12 +185,14 @@ export class DataPlane implements AsyncDisposable {
       answers: new AnswerBook(metrics, log),
       compression: options.compression === undefined ? null : new Compression(options.compression, metrics),
       accessLog: this.#accessLog,
+      fieldSpellings: spellingsOf(settings.headerSpellings),
       uniqueIds: uniqueIdsOf(settings),
       counters: new ProxyCounters(metrics),
       metrics,
       log,
       draining: false,
     };
+    this.#context = context;
     this.#terminator = new TlsTerminator(table, settings, options.ticketKeys ?? randomBytes(48), log, metrics);
     const newSession: NewSession = (listener, socket, onEnd) =>
       new Session(context, readers, this.#terminator, listener, socket, (session, reason) => {
@@ -218,6 +234,17 @@ export class DataPlane implements AsyncDisposable {
   /** Other keys for session tickets, as the supervisor sends them. */
   rotateTicketKeys(): void {
     this.#terminator.rotateTicketKeys(randomBytes(48));
+  }
+
+  /** Begins its end as a worker does, when every connection without anything under way has been quiet for long enough. */
+  drain(): void {
+    this.#context.draining = true;
+    for (const session of this.#sessions()) session.drain();
+    for (const session of this.#sessions()) session.closeIdle();
+  }
+
+  #sessions(): Session[] {
+    return this.#listeners.flatMap((listener) => [...listener.sessions]);
   }
 
   /** Sessions open now. */

@@ -46,6 +46,7 @@ export const plainOptions: RouteOptions = {
   checkIntervalMs: null,
   requestActions: null,
   responseActions: null,
+  adjustsCase: false,
 };
 
 const namespace = 'shop';
@@ -88,6 +89,7 @@ export function hostWithRoutes(
       checkIntervalMs: wish.checkIntervalMs ?? null,
       requestActions: wish.requestActions ?? null,
       responseActions: wish.responseActions ?? null,
+      adjustsCase: wish.adjustsCase ?? false,
       clientAuth: wish.clientAuth ?? null,
     });
   }

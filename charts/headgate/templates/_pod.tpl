@@ -42,6 +42,10 @@
 {{- end }}
 - name: ROUTER_SERVICE_NAME
   value: {{ .instance.routerName | quote }}
+- name: ROUTER_SERVICE_NAMESPACE
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.namespace
 {{- if .instance.index }}
 - name: HEADGATE_SHARD_COUNT
   value: {{ .instance.count | quote }}

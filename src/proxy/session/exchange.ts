@@ -3,6 +3,7 @@
 // the next request of its connection.
 
 import { createHash } from 'node:crypto';
+import { respelt } from '../../protocol/field-spelling.ts';
 import { chunkedEnd, inChunk, keptTrailer } from '../../protocol/http-body.ts';
 import { Field } from '../../protocol/http-syntax.ts';
 import { lineValue, lineValues, type ResponseFields } from '../../protocol/http2-head.ts';
@@ -117,6 +118,11 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
   /** Whether all of the request has come. */
   get requestDone(): boolean {
     return this.#requestBody.done;
+  }
+
+  /** Whether the request has been sent to a pod. */
+  get sent(): boolean {
+    return this.#state === 'exchanging';
   }
 
   /** Address of the client. */
@@ -251,9 +257,10 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
     if (rule.rewrite !== null) head.target = rewrittenTarget(rule.rewrite, head.path, head.target);
     const ownLines = head.hostLine + this.#forwarded.lines(rule, head);
     const text = head.render(this.#forwarded.dropMask(rule), ownLines);
-    const { uniqueIds } = this.#context;
+    const { uniqueIds, fieldSpellings } = this.#context;
     const isEdited = rule.requestActions !== null || uniqueIds !== null;
-    this.#headText = isEdited ? this.#edited(text, rule, uniqueIds) : text;
+    const edited = isEdited ? this.#edited(text, rule, uniqueIds) : text;
+    this.#headText = fieldSpellings !== null && rule.adjustsCase ? respelt(edited, fieldSpellings) : edited;
     if (head.framing === 'chunked' && !this.#bare && this.#context.connector.mayShare(rule, this.#context.table())) {
       this.#bare = true;
       this.#requestBody.begin('chunked', 0, true);
@@ -593,6 +600,7 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
   }
 
   editsHead(): boolean {
+    if (this.#context.fieldSpellings !== null && this.#downstream.framed) return true;
     return this.#rule !== null && this.#rule.responseActions !== null;
   }
 

@@ -3,6 +3,7 @@
 
 import type { Socket } from 'node:net';
 import type { HeadLimits } from '../../protocol/field-lines.ts';
+import { type FieldSpellings, respelt } from '../../protocol/field-spelling.ts';
 import { GatheredBytes } from '../../protocol/gathered-bytes.ts';
 import { headEnd, unfinishedHeadProblem } from '../../protocol/http-head.ts';
 import { type Refusal, refusal } from '../../protocol/refusals.ts';
@@ -58,6 +59,7 @@ export class HttpConnection implements Downstream, DeadlineOwner {
   /** More was written to the client than it has taken. */
   blocked = false;
   readonly #context: ProxyContext;
+  readonly #spellings: FieldSpellings | null;
   readonly #requestHead: RequestHead;
   readonly #socket: Socket;
   readonly #writer: DirectWriter;
@@ -95,6 +97,7 @@ export class HttpConnection implements Downstream, DeadlineOwner {
     onEnd: (reason: EndReason) => void,
   ) {
     this.#context = context;
+    this.#spellings = context.fieldSpellings;
     this.#requestHead = readers.request;
     this.#socket = socket;
     this.#writer = new DirectWriter(socket);
@@ -134,23 +137,30 @@ export class HttpConnection implements Downstream, DeadlineOwner {
     return this.#phase === 'idle' ? this.#context.deadlines.nowMs - this.#idleSinceMs : 0;
   }
 
-  /** Ends an idle connection in order: FIN, and a moment for what the client may be sending just now. */
+  /**
+   * Ends an idle connection in order: FIN, and a moment for what the client may be sending just now. Where idle connections
+   * have one more answer to give, with which they end, they are left to it (Route semantics 5.23).
+   */
   closeIdle(): void {
-    if (this.#phase === 'idle') this.#linger('draining');
+    if (this.#phase === 'idle' && !this.#context.settings.idleCloseOnResponse) this.#linger('draining');
   }
 
   // What the exchange asks for.
 
   sendAnswer(text: string): void {
-    if (!this.#writer.write(text)) this.#clientFull();
+    if (!this.#writer.write(this.#spelt(text))) this.#clientFull();
   }
 
   sendInterim(text: string): void {
-    if (!this.#writer.write(text)) this.#clientFull();
+    if (!this.#writer.write(this.#spelt(text))) this.#clientFull();
   }
 
   sendHead(text: string, body: Buffer): void {
-    if (!this.#writer.writeMessage(text, body)) this.#clientFull();
+    if (!this.#writer.writeMessage(this.#spelt(text), body)) this.#clientFull();
+  }
+
+  #spelt(text: string): string {
+    return this.#spellings === null ? text : respelt(text, this.#spellings);
   }
 
   sendBody(bytes: Buffer): void {
@@ -189,7 +199,7 @@ export class HttpConnection implements Downstream, DeadlineOwner {
   }
 
   startTunnel(head: string, upstream: Upstream, rest: Buffer, idleMs: number): void {
-    this.#writer.write(head);
+    this.#writer.write(this.#spelt(head));
     this.#phase = 'tunnel';
     this.#context.deadlines.clear(this.#slot);
     const splice = new Splice(this.#context, this.#socket, this.#writer, upstream, idleMs, (reason) => {
@@ -275,7 +285,8 @@ export class HttpConnection implements Downstream, DeadlineOwner {
         break;
       case 'busy':
         // A client may close its half and still wait for the answer, but not in the middle of its own body.
-        if (!this.#exchange.requestDone) this.destroy('client-aborted');
+        if (!this.#exchange.requestDone || (this.#context.settings.abortOnClose && !this.#exchange.sent))
+          this.destroy('client-aborted');
         break;
       case 'tunnel':
         this.#splice?.onClientEnd();

@@ -32,7 +32,7 @@ export interface RelayUser {
   replacedFields(): number;
   /** The values of a field of the request, comma-joined. `name`: in lower case. */
   requestValues(name: string): string;
-  /** Whether the head of the final response is changed further before it goes on, ... */
+  /** Whether the head of the final response cannot go on as its own bytes, since it is changed further, ... */
   editsHead(): boolean;
   /** ... and the head then, from its first line to the empty one. */
   editedHead(text: string): string;

@@ -268,7 +268,9 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
       );
       return;
     }
-    if (match.kind === 'unknown' && this.#context.settings.strictSni) {
+    const { settings, strictSni } = this.#context;
+    const isRefused = match.kind === 'unknown' && settings.refuseUnknownNames;
+    if (isRefused || strictSni?.refuses(serverName, this.#context.table()) === true) {
       this.#socket.write(unrecognizedName);
       this.#end('unrecognized-name');
       return;
@@ -284,7 +286,7 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
       return;
     }
     this.#handshaking = true;
-    if (this.#slot !== null) deadlines.set(this.#slot, this.#context.settings.headTimeoutMs);
+    if (this.#slot !== null) deadlines.set(this.#slot, settings.headTimeoutMs);
     this.#socket.unshift(bytes);
     if (!this.#terminator.secure(this.#socket, match.clientAuth, this)) this.#end('no-client-authority');
   }

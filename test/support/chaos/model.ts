@@ -59,6 +59,7 @@ export type ExpectedPath = {
   readonly checkIntervalMs: null;
   readonly requestActions: null;
   readonly responseActions: null;
+  readonly adjustsCase: false;
   /** No Route of this world demands client certificates. */
   readonly clientAuth: null;
 };
@@ -453,6 +454,7 @@ type ExpectedOptions = Pick<
   | 'checkIntervalMs'
   | 'requestActions'
   | 'responseActions'
+  | 'adjustsCase'
 >;
 
 /** Annotations aside: how a Route is balanced (5.7), and by which cookie its clients come back (5.8). */
@@ -474,6 +476,7 @@ function optionsOf({ namespace, name, services, tls }: Route): ExpectedOptions {
     checkIntervalMs: null,
     requestActions: null,
     responseActions: null,
+    adjustsCase: false,
   };
 }
 
