@@ -3,6 +3,7 @@
 
 import {
   type EndpointSliceManifest,
+  type HeaderActionLists,
   type Manifest,
   manifestKey,
   type RouteManifest,
@@ -100,6 +101,11 @@ class RouteBuilder {
 
   annotation(name: string, value: string): RouteBuilder {
     return this.#with({ annotations: { ...this.#route.annotations, [name]: value } });
+  }
+
+  /** Header actions, in order; a value of null deletes. */
+  headers(lists: Partial<HeaderActionLists>): RouteBuilder {
+    return this.#with({ headerActions: { ...this.#route.headerActions, ...lists } });
   }
 
   termination(termination: string): RouteBuilder {

@@ -73,7 +73,7 @@ export class GoldenPods implements AsyncDisposable {
 
 type PodWish = { readonly close: boolean; readonly delayMs: number; readonly answer: string };
 
-/** What `_do=close`, `_do=garbage`, `_do=delay=MS`, `_do=status=N`, `_do=h=NAME:VALUE`, `_do=type=T` in a query come to. */
+/** What `_do=close`, `_do=garbage`, `_do=delay=MS`, `_do=status=N`, `_do=h=NAME:VALUE`, `_do=big=N` in a query come to. */
 function wishOf(request: Message): PodWish {
   const target = request.startLine.split(' ')[1] ?? '';
   const orders = [...target.matchAll(/[?&]_do=([^&]*)/g)].map(([, order = '']) => decodeURIComponent(order));
@@ -87,6 +87,7 @@ function wishOf(request: Message): PodWish {
   const body =
     status === 204 || status === 304 || request.startLine.startsWith('HEAD ') ? '' : 'a body of some letters';
   const lines = valuesOf('h').map((text) => `${text.replace(':', ': ')}\r\n`);
+  lines.push(...valuesOf('big').map((length) => `X-Big: ${'b'.repeat(Number(length))}\r\n`));
   const length = status === 204 || status === 304 ? '' : `Content-Length: ${body.length}\r\n`;
   return { close, delayMs, answer: `HTTP/1.1 ${status} Word\r\nX-Be: POD\r\n${lines.join('')}${length}\r\n${body}` };
 }

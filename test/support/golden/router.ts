@@ -128,7 +128,12 @@ export function toldValues(told: Told, name: string): string[] {
 export function seenLines(told: Told, except: RegExp = /^$/): string[] {
   const lines = told.seen?.request.fields ?? [];
   return lines
-    .map((line) => line.replace(/^[^:]*/, (name) => name.toLowerCase()).replace(/: +/, ': '))
+    .map((line) =>
+      line
+        .replace(/^[^:]*/, (name) => name.toLowerCase())
+        .replace(/: */, ': ')
+        .trimEnd(),
+    )
     .filter((line) => !except.test(line));
 }
 
