@@ -199,10 +199,11 @@ describe('observed 6: hygiene', () => {
         '200 s0 GET /; x-stay: 1',
         hop,
       ],
+      ['Keep-Alive', get('Keep-Alive: timeout=5\r\n'), '200 s0 GET /', hop],
       ['Connection close', get('Connection: close\r\n'), '200 s0 GET /'],
       [
         'hop headers',
-        get('Keep-Alive: timeout=5\r\nTE: gzip, trailers\r\nTrailer: X-T\r\n'),
+        get('TE: gzip, trailers\r\nTrailer: X-T\r\n'),
         '200 s0 GET /; trailer: X-T; connection: TE; te: trailers',
         '`TE: trailers` towards pods',
       ],
