@@ -59,6 +59,9 @@ export class GoldenPods implements AsyncDisposable {
   }
 
   async #answer(pod: string, peer: Peer): Promise<void> {
+    await peer.untilBytes(1);
+    // A hello, and this pod speaks no TLS.
+    if (peer.bytes[0] === 0x16) return peer.finish();
     for (;;) {
       const request = await peer.message();
       this.seen.push({ pod, request });
