@@ -198,8 +198,8 @@ class SliceBuilder {
     return new SliceBuilder({ ...this.#slice, endpoints: [...this.#slice.endpoints, endpoint] });
   }
 
-  port(port: number, name = '', protocol = 'TCP'): SliceBuilder {
-    const ports = [...this.#slice.ports, { name, port, protocol, appProtocol: '' }];
+  port(port: number, name = '', protocol = 'TCP', appProtocol = ''): SliceBuilder {
+    const ports = [...this.#slice.ports, { name, port, protocol, appProtocol }];
     return new SliceBuilder({ ...this.#slice, ports });
   }
 

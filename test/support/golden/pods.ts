@@ -69,7 +69,7 @@ export class GoldenPods implements AsyncDisposable {
       if (wish.close) return peer.finish();
       if (wish.delayMs > 0) await new Promise((later) => setTimeout(later, wish.delayMs));
       await peer.write(wish.answer.replace('POD', pod));
-      if (/^HTTP\/1\.1 101 /.test(wish.answer)) return await new Promise(() => {});
+      if (/^HTTP\/1\.1 101 /.test(wish.answer)) return;
     }
   }
 }
