@@ -38,6 +38,7 @@ const crlf = good('crlf');
 const wrongCa = makeCertificate({ names: ['wrongca.v.test'], issuer: ours });
 const rightCa = makeCertificate({ names: ['rightca.v.test'], issuer: ours });
 const twoKeys = good('twokeys');
+const comment = good('comment');
 
 function on(host: string, pod = 's0', path = ''): RouteBuilder {
   return aRoute(`${namespace}/${host}${path.replace('/', '-')}`)
@@ -90,9 +91,11 @@ beforeAll(async () => {
     on('badca.v.test', 's1').edge(good('badca')).tls({ caCertificate: 'garbage' }),
     on('baddest.v.test', 't1').reencrypt('garbage'),
     on('crlf.v.test', 's1').edge({ certificate: crlf.certificate.replaceAll('\n', '\r\n'), key: crlf.key }),
-    on('comment.v.test', 's1')
-      .edge({ ...good('comment') })
-      .tls({ caCertificate: '' }),
+    on('comment.v.test', 's1').edge({
+      certificate: `mine
+${comment.certificate}`,
+      key: comment.key,
+    }),
     on('caonly.v.test', 's1')
       .edge()
       .tls({ caCertificate: ca(ours) }),
@@ -259,49 +262,36 @@ describe('observed 17: re-encrypt', () => {
   )('$name', check);
 });
 
-describe('observed 18: odd certificates, what is said and what is served', () => {
+describe('observed 18: what is served where certificates are odd', () => {
   const served = (name: string, certificate = `${name}.v.test`): string => `Admitted; 200 s1 GET / by ${certificate}`;
-  const refused = (because: string): string => `ExtendedValidationFailed: ${because}; 503 no-route by ${fallback}`;
-  const certificate = 'spec.tls.certificate: Invalid value: "redacted certificate data": ';
-  const key = 'spec.tls.key: Invalid value: "redacted key data": ';
-  const noKey = 'spec.tls.key: Invalid value: "": no key specified';
-  const none = 'data does not contain any valid RSA or ECDSA certificates';
-  const unknown = `${certificate}error verifying certificate: x509: certificate signed by unknown authority`;
-  const ca = 'spec.tls.caCertificate: Invalid value: "redacted ca certificate data": failed to parse CA certificate: ';
-  const destination =
-    'spec.tls.destinationCACertificate: Invalid value: "redacted destination ca certificate data": failed to parse destination CA certificate: ';
-  const swapped = [
-    certificate + none,
-    `${key}field contains invalid types CERTIFICATE, expecting only PRIVATE KEY`,
-    `${certificate}the PEM content cannot be null`,
-    `${key}tls: failed to find any PEM data in certificate input`,
-  ];
+  // The words are cases of test/controller/certificates.test.ts.
+  const refused = `ExtendedValidationFailed; 503 no-route by ${fallback}`;
   test.each(
     cases<string>([
       ['expired', 'expired', served('expired')],
       ['future', 'future', served('future')],
-      ['mismatch', 'mismatch', refused(`${key}tls: private key does not match public key`)],
-      ['nokey', 'nokey', refused(noKey)],
+      ['mismatch', 'mismatch', refused],
+      ['nokey', 'nokey', refused],
       ['nocert', 'nocert', served('nocert', fallback)],
-      ['garbage', 'garbage', refused(`[${certificate}${none}, ${noKey}]`)],
+      ['garbage', 'garbage', refused],
       ['hostname', 'hostname', served('hostname', 'another.v.test')],
       ['bundled', 'bundled', served('bundled')],
-      ['wrongca', 'wrongca', refused(unknown)],
+      ['wrongca', 'wrongca', refused],
       ['rightca', 'rightca', served('rightca')],
-      ['badca', 'badca', refused(`[${ca}${none}, ${unknown}]`)],
-      ['baddest', 'baddest', refused(destination + none)],
+      ['badca', 'badca', refused],
+      ['baddest', 'baddest', refused],
       ['crlf', 'crlf', served('crlf')],
       ['comment', 'comment', served('comment')],
       ['caonly', 'caonly', served('caonly', fallback)],
-      ['swapped', 'swapped', refused(`[${swapped.join(', ')}]`)],
+      ['swapped', 'swapped', refused],
       ['twokeys', 'twokeys', served('twokeys')],
       ['purpose', 'purpose', served('purpose')],
     ]),
   )('$name', async ({ input, expected }) => {
     const host = `${input}.v.test`;
     const told = await golden.ask({ host, over: 'https' });
-    const said = golden.router.verdictOf(namespace, host);
-    expect(`${said}; ${told.words} by ${told.certificate}`).toBe(expected);
+    const [verdict] = golden.router.verdictOf(namespace, host).split(':');
+    expect(`${verdict}; ${told.words} by ${told.certificate}`).toBe(expected);
   });
 });
 

@@ -124,6 +124,12 @@ export function toldValues(told: Told, name: string): string[] {
   return valuesOf(messageWith(told.fields), name);
 }
 
+/** Fields of an answer; names in lower case. Without what describes the pod's body, the cookie, and those of the router's own page. */
+export function toldLines({ fields }: Told): string[] {
+  const usual = /^(x-be|content-length|content-type|set-cookie|:status|pragma):|^cache-control: private, max-age=0/;
+  return fields.map((line) => line.replace(/^[^:]*/, (name) => name.toLowerCase())).filter((line) => !usual.test(line));
+}
+
 /** What a pod was told, line by line; names in lower case, as the golden cases have them. Without those of `except`. */
 export function seenLines(told: Told, except: RegExp = /^$/): string[] {
   const lines = told.seen?.request.fields ?? [];
