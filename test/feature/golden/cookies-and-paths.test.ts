@@ -212,6 +212,23 @@ test('observed 9: a Service that is set to weight 0 keeps the clients that have 
   }
 });
 
+test('Route semantics W12: with disable_cookies the cookie of before binds nobody', async () => {
+  const route = on('w12', 'w12.k.test').alternate('s1');
+  golden.router.put(route.build());
+  const [set = ''] = toldValues(await golden.ask({ host: 'w12.k.test' }), 'set-cookie');
+  const asked = async (): Promise<string[]> => {
+    const pods: string[] = [];
+    for (let i = 0; i < 10; i++) {
+      const told = await golden.ask({ host: 'w12.k.test', lines: `Cookie: ${set.split(';')[0]}\r\n` });
+      pods.push(told.seen?.pod ?? '');
+    }
+    return pods;
+  };
+  expect(new Set(await asked()).size).toBe(1);
+  golden.router.put(route.annotation(disabled, 'true').build());
+  expect([...(await asked())].sort().join(' ')).toBe('s0 s0 s0 s0 s0 s1 s1 s1 s1 s1');
+});
+
 describe('observed 11: rewrite-target', () => {
   test.each(cases(rewrites).map((each, i) => ({ ...each, host: `r${i}.r.test` })))(
     '$name',

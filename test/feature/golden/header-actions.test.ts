@@ -155,6 +155,11 @@ describe('observed 15: header actions of Routes', () => {
     expect(seenLines(await golden.ask(input), except).join('; ')).toBe(expected);
   });
 
+  test('Route semantics 5.6: Host set, the forwarding headers say what was asked for', async () => {
+    const told = await golden.ask({ host: 'host.a.test' });
+    expect(seenLines(told, /^(?!x-forwarded-host)/)).toEqual(['x-forwarded-host: host.a.test']);
+  });
+
   test('X-Forwarded-For set', async () => {
     const told = await golden.ask({ host: 'xff.a.test' });
     expect(seenLines(told).filter((line) => line.startsWith('x-forwarded-for:'))).toEqual(['x-forwarded-for: me']);

@@ -231,6 +231,19 @@ test('observed 22: Endpoints come and go', async () => {
   expect(await pods()).toBe('503 no-endpoint');
 });
 
+// The reference needs a reload, and by its idle policy a new connection or a request more.
+test('Route semantics V12: a Route moves to another Service while a client keeps its connection', async () => {
+  using client = await golden.connect();
+  const pods: string[] = [];
+  for (const service of ['s0', 's1']) {
+    golden.router.put(on('moved.c.test', service).build());
+    await client.write(getRequest('moved.c.test'));
+    await client.message();
+    pods.push(golden.pods.take()?.pod ?? '');
+  }
+  expect(pods).toEqual(['s0', 's1']);
+});
+
 describe('observed 19: WebSockets through each termination', () => {
   const upgrade =
     'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n';

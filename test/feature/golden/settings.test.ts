@@ -115,6 +115,18 @@ describe('observed 37: header actions, ids, compression and HTTP/2 for all Route
   });
 });
 
+test('Route semantics 5.4: a Host that the router sets does not choose the Route', async () => {
+  const routes = [on('asked.a.test').build(), on('other.a.test', 's1').build()];
+  const env = { ROUTER_HTTP_REQUEST_HEADERS: 'Host:other.a.test:Set' };
+  await using golden = await GoldenRouter.start(numberedServices(2), routes, { env });
+  const told = await golden.ask({ host: 'asked.a.test' });
+  expect(told.words).toBe('200 s0 GET /');
+  expect(seenLines(told, /^(?!host|x-forwarded-host)/)).toEqual([
+    'x-forwarded-host: asked.a.test',
+    'host: other.a.test',
+  ]);
+});
+
 describe('observed 36: policies for all Routes', () => {
   let golden: GoldenRouter;
   beforeAll(async () => {
