@@ -9,8 +9,8 @@ import { routeKey } from '../../src/table/entries.ts';
 import { DataPlane, type DataPlaneOptions } from './data-plane.ts';
 import { putAll, removeAll } from './manifests.ts';
 
-/** Names and values as in the environment of the command; `proxyTrusted` and the like as for a data plane. */
-export type LocalRouterOptions = Omit<DataPlaneOptions, 'settings' | 'compression'> & {
+/** `env`: names and values as in the environment of the command. The rest is as for a data plane. */
+export type LocalRouterOptions = Omit<DataPlaneOptions, 'settings' | 'compression' | 'proxyTrusted'> & {
   readonly env?: Readonly<Record<string, string>>;
 };
 
@@ -23,7 +23,7 @@ export class LocalRouter implements AsyncDisposable {
     this.#reconciler = reconciler;
   }
 
-  /** Starts a router that knows these objects. Pods are on this machine; ports are public as in the golden cases. */
+  /** Starts a router that knows these objects. Pods are on this machine; the public ports are those of the golden cases. */
   static async start(objects: readonly Manifest[] = [], options: LocalRouterOptions = {}): Promise<LocalRouter> {
     const { env = {}, ...rest } = options;
     const loaded = loadConfig([], {
@@ -36,8 +36,12 @@ export class LocalRouter implements AsyncDisposable {
     });
     if (loaded.kind === 'problems') throw new Error(loaded.problems.join('; '));
     const { config } = loaded;
-    const compression = config.compression ? { compression: config } : {};
-    const plane = await DataPlane.start([], { ...rest, ...compression, settings: config });
+    const plane = await DataPlane.start([], {
+      ...rest,
+      ...(config.compression ? { compression: config } : {}),
+      ...(config.proxyProtocol ? { proxyTrusted: config.proxyProtocolTrusted } : {}),
+      settings: config,
+    });
     const router = new LocalRouter(plane, new Reconciler(new ClusterState(), config, 1));
     router.put(...objects);
     return router;
@@ -60,12 +64,6 @@ export class LocalRouter implements AsyncDisposable {
     const verdict = this.#reconciler.verdicts.get(routeKey(namespace, name))?.verdict;
     if (verdict === undefined) return 'none';
     return verdict.kind === 'admitted' ? 'Admitted' : `${verdict.reason}: ${verdict.message}`;
-  }
-
-  /** What the owner of an admitted Route is warned of. */
-  warningsOf(namespace: string, name: string): readonly string[] {
-    const verdict = this.#reconciler.verdicts.get(routeKey(namespace, name))?.verdict;
-    return verdict?.kind === 'admitted' ? verdict.warnings : [];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

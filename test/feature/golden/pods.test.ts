@@ -1,4 +1,4 @@
-// Golden cases of the reference (observed 4, 8, 19, 21, 22, 29; Route semantics 8.16, 8.17, 8.21): which pod gets a request, what
+// Golden cases of the reference (observed 4, 8, 19, 22, 29; Route semantics 8.16, 8.17, 8.21): which pod gets a request, what
 // clients hear where none can, and which protocol is spoken to it, from Services and Routes to sockets.
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -178,7 +178,7 @@ describe('observed 8, Route semantics W10: shares', () => {
     expect(words.join(', ')).toBe(expected);
   });
 
-  // Each pod's share is some six standard deviations away from these bounds.
+  // The bounds are more than six standard deviations away from each pod's share.
   test.each<[string, RouteBuilder, readonly string[]]>([
     ['one Service, 3 pods', on('b.b.test', 'w3'), ['w3', 'w4', 'w5']],
     ['unknown algorithm', balanced('static-rr'), ['w3', 'w4', 'w5']],

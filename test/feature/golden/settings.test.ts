@@ -104,15 +104,16 @@ describe('observed 37: header actions, ids, compression and HTTP/2 for all Route
     expect(toldLines(await golden.ask(input)).join('; ')).toBe(expected);
   });
 
-  test('HTTP/2 disabled', async () => {
-    using client = await Peer.connectTls(golden.router.plane.httpsPort, {
-      servername: 'edge.a.test',
-      ALPNProtocols: ['h2', 'http/1.1'],
-    });
-    expect(client.tls.alpnProtocol).toBe('http/1.1');
-    await client.write(getRequest('edge.a.test'));
-    expect((await client.message()).status).toBe(200);
-  });
+  test.each(cases<Ask>([['HTTP/2 disabled', { host: 'edge.a.test' }, 'http/1.1', 'ALPN']]))(
+    '$name',
+    async ({ input: { host = '' }, expected }) => {
+      const offers = { servername: host, ALPNProtocols: ['h2', 'http/1.1'] };
+      using client = await Peer.connectTls(golden.router.plane.httpsPort, offers);
+      expect(client.tls.alpnProtocol).toBe(expected);
+      await client.write(getRequest(host));
+      expect((await client.message()).status).toBe(200);
+    },
+  );
 });
 
 test('Route semantics 5.4: a Host that the router sets does not choose the Route', async () => {
@@ -215,7 +216,9 @@ describe('observed 39: PROXY protocol and an allow-list', () => {
   const header = 'PROXY TCP4 203.0.113.7 198.51.100.9 4242 4711\r\n';
   beforeAll(async () => {
     const route = on('pxa.q.test').annotation('haproxy.router.openshift.io/ip_allowlist', '203.0.113.7');
-    golden = await GoldenRouter.start(numberedServices(1), [route.build()], { proxyTrusted: [] });
+    golden = await GoldenRouter.start(numberedServices(1), [route.build()], {
+      env: { ROUTER_USE_PROXY_PROTOCOL: 'true' },
+    });
   });
   afterAll(() => golden[Symbol.asyncDispose]());
   test.each(

@@ -35,14 +35,12 @@ export type Told = {
   readonly words: string;
   /** Field lines of the answer, as they came. */
   readonly fields: readonly string[];
-  readonly body: Buffer;
   readonly seen: SeenRequest | undefined;
-  /** Common name of the certificate that was served, and the protocol that was agreed on; empty without TLS or agreement. */
+  /** Common name of the certificate that was served; empty without TLS, and over HTTP/2. */
   readonly certificate: string;
-  readonly alpn: string;
 };
 
-const nothing = { words: 'cut', fields: [], body: Buffer.alloc(0), seen: undefined, certificate: '', alpn: '' };
+const nothing: Told = { words: 'cut', fields: [], seen: undefined, certificate: '' };
 
 export class GoldenRouter implements AsyncDisposable {
   readonly router: LocalRouter;
@@ -98,10 +96,8 @@ export class GoldenRouter implements AsyncDisposable {
     let message = await client.message({ head: ask.method === 'HEAD' });
     while (message.status > 101 && message.status < 200) message = await client.message();
     const cn = ask.over === 'https' ? client.tls.getPeerCertificate().subject.CN : '';
-    const alpn = ask.over === 'https' ? client.tls.alpnProtocol || '' : '';
     const seen = this.pods.take();
-    const { fields, body } = message;
-    return { words: wordsOf(message, seen), fields, body, seen, certificate: String(cn), alpn };
+    return { words: wordsOf(message, seen), fields: message.fields, seen, certificate: String(cn) };
   }
 
   async #askHttp2(ask: Ask, over: 'h2' | 'h2c'): Promise<Told> {
@@ -115,7 +111,7 @@ export class GoldenRouter implements AsyncDisposable {
     for (let i = 0; i < answer.raw.length; i += 2) lines.push(`${answer.raw[i]}: ${answer.raw[i + 1]}`);
     const seen = this.pods.take();
     const told = { status: answer.status, fields: lines, body: Buffer.from(answer.text, 'latin1') };
-    return { words: wordsOf(told, seen), fields: lines, body: told.body, seen, certificate: '', alpn: over };
+    return { words: wordsOf(told, seen), fields: lines, seen, certificate: '' };
   }
 }
 
@@ -147,7 +143,7 @@ export function seenLines(told: Told, except: RegExp = /^$/): string[] {
 export const forwardingFields: RegExp = /^(x-forwarded-\w+|x-forwarded-proto-version|forwarded):/;
 
 function messageWith(fields: readonly string[]): Message {
-  return { startLine: '', status: 0, fields, body: nothing.body, trailers: [], text: '' };
+  return { startLine: '', status: 0, fields, body: Buffer.alloc(0), trailers: [], text: '' };
 }
 
 function textOf({ host = '', method = 'GET', target = '/', version = '1.1', lines = '', body = '' }: Ask): string {
