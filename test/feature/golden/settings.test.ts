@@ -1,7 +1,8 @@
-// Golden cases of the reference (observed 36, 37, 39; Route semantics 8.20): what the environment says for all Routes, to what
+// Golden cases of the reference (observed 36, 37, 39; Route semantics 5.20, 8.20): what the environment says for all Routes, to what
 // pods and clients get.
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { AccessLine } from '../../../src/proxy/access-log/access-line.ts';
 import { makeCertificate } from '../../support/certificates.ts';
 import { cases, type GoldenCase } from '../../support/golden/cases.ts';
 import { namespace, numberedServices } from '../../support/golden/pods.ts';
@@ -76,7 +77,7 @@ describe('observed 37: header actions, ids, compression and HTTP/2 for all Route
 
   const both = 'x-ic-res: ic; x-both-res: ic';
   const gzip = 'Accept-Encoding: gzip\r\n';
-  const html = '/?_do=h=Content-Type:text/html';
+  const html = '/?_do=h=Content-Type:text/html;%20charset%3Dutf-8';
   test.each(
     cases<Ask>([
       ['Route and router actions', { host: 'ic.a.test', target: '/?_do=h=X-Gone-Res:1' }, both],
@@ -236,6 +237,26 @@ describe('observed 39: PROXY protocol and an allow-list', () => {
   )('$name', async ({ input, expected }) => {
     expect((await golden.ask(input)).words).toBe(expected);
   });
+});
+
+test('Route semantics 5.20: what is captured is what came, whatever actions make of it', async () => {
+  const accessLines: AccessLine[] = [];
+  const env = {
+    ROUTER_HTTP_REQUEST_HEADERS: 'X-In:router:Set',
+    ROUTER_HTTP_RESPONSE_HEADERS: 'X-Out:router:Set',
+    ROUTER_CAPTURE_HTTP_REQUEST_HEADERS: 'X-In:3,X-None:9',
+    ROUTER_CAPTURE_HTTP_RESPONSE_HEADERS: 'X-Out:9',
+    ROUTER_CAPTURE_HTTP_COOKIE: 'sess:6',
+  };
+  await using golden = await GoldenRouter.start(numberedServices(1), [on('log.a.test').build()], { env, accessLines });
+  const lines = 'X-In: client\r\nCookie: a=1; session=2\r\n';
+  await golden.ask({ host: 'log.a.test', target: '/?_do=h=X-Out:pod', lines });
+  expect(accessLines.map(({ request, response }) => [request, response])).toEqual([
+    [
+      { headers: ['cli', null], cookie: 'sessio' },
+      { headers: ['pod'], cookie: null },
+    ],
+  ]);
 });
 
 describe('Route semantics 8.20: how large heads may be', () => {
