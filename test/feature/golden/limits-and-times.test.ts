@@ -70,8 +70,8 @@ describe('observed 10: timeouts, answer after 1500 ms', () => {
     const upgrade = 'Connection: Upgrade\r\nUpgrade: websocket\r\n';
     using cut = await golden.connect();
     using kept = await golden.connect();
-    await kept.write(getRequest(serve(fresh({ [`${openshift}/timeout`]: '300ms' })), '/', upgrade));
-    await cut.write(getRequest(serve(fresh({ [`${openshift}/timeout-tunnel`]: '600ms' })), '/', upgrade));
+    await kept.write(getRequest(serve(fresh({ [`${openshift}/timeout`]: '600ms' })), '/', upgrade));
+    await cut.write(getRequest(serve(fresh({ [`${openshift}/timeout-tunnel`]: '1200ms' })), '/', upgrade));
     for (const client of [kept, cut]) expect(await client.untilText('\r\n\r\n')).toMatch(/^HTTP\/1\.1 101 /);
     await cut.ended;
     isKept = kept.end === null;

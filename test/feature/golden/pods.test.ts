@@ -36,7 +36,12 @@ beforeAll(async () => {
   httpPod = await WebPod.start('HTTP/1.1', versioned);
   const dead = aSlice(`${namespace}/dead`).of('dead').port(refusing.port, 'http').endpoint('127.0.0.1');
   const routes = [
-    ...[on('ok.n.test').annotation(timeout, '200ms'), on('none.n.test', 'empty'), on('missing.n.test', 'missing')],
+    ...[
+      on('ok.n.test'),
+      on('slow.n.test').annotation(timeout, '200ms'),
+      on('none.n.test', 'empty'),
+      on('missing.n.test', 'missing'),
+    ],
     ...[on('refused.n.test', 'dead'), on('zero.n.test', 's0', 0), on('zeros.n.test', 's0', 0).alternate('s1', 0)],
     on('pass-none.n.test', 'empty').passthrough(),
     on('pass-zero.n.test', 't0', 0).passthrough(),
@@ -83,7 +88,7 @@ describe('observed 4, Route semantics W1: nobody to ask, or nothing to hear', ()
       ['all weights 0, W10', { host: 'zeros.n.test' }, '503 no-endpoint'],
       ['backend closes without answer', ok('close'), '502 upstream-closed'],
       ['backend talks garbage', ok('garbage'), '502 bad-response'],
-      ['backend slower than timeout', ok('delay=400'), '504 upstream-timeout'],
+      ['backend slower than timeout', { host: 'slow.n.test', target: '/?_do=delay=400' }, '504 upstream-timeout'],
       ['backend answers 503 itself', ok('status=503'), '503 s0 GET /?_do=status=503'],
       ['backend 204', ok('status=204'), '204 s0 GET /?_do=status=204'],
       ['backend 304', ok('status=304'), '304 s0 GET /?_do=status=304'],
