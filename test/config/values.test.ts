@@ -42,6 +42,11 @@ const accepted: readonly Case[] = [
   [{ kind: 'networks' }, '', []],
   [{ kind: 'networks' }, ' 10.0.0.0/8,, 192.0.2.1 ', ['10.0.0.0/8', '192.0.2.1/32']],
   [{ kind: 'networks' }, '2001:DB8::0/32,::1,::/0', ['2001:db8::/32', '::1/128', '::/0']],
+  // Route semantics 8.20, V14.
+  [{ kind: 'media-types' }, 'text/html  TEXT/Plain', ['text/html', 'text/plain']],
+  [{ kind: 'media-types' }, '"text/html; charset=utf-8" text/css', ['text/html; charset=utf-8', 'text/css']],
+  [{ kind: 'media-types' }, '"a/b; c=\\"d e\\""', ['a/b; c="d e"']],
+  [{ kind: 'media-types' }, 'text/ text/* image', ['text/', 'text/*', 'image']],
   [{ kind: 'file' }, './relative', './relative'],
   [{ kind: 'directory' }, '/etc', '/etc'],
   [{ kind: 'writable-directory' }, '/run', '/run'],
@@ -86,6 +91,10 @@ const refused: readonly (readonly [kind: ValueKind, text: string, because: strin
   [{ kind: 'address' }, '', '"" is not an IP address'],
   ...['10.0.0.0/33', '::/129', '10.0.0.0/', '10.0.0.0/8/8', '/8', '10.0.0.0/-1', '10/8', 'a.test', '::%lo/64'].map(
     (text) => [{ kind: 'networks' }, text, `"${text}" is not an IP address or a network (such as 10.0.0.0/8)`] as const,
+  ),
+  ...['', '  ', '//', 'x- /value', 'text/html,text/css', 'a/b/c', '*/*'].map(
+    (text) =>
+      [{ kind: 'media-types' }, text, `"${text}" is not a list of media types (such as text/html text/css)`] as const,
   ),
   [{ kind: 'networks' }, '10.0.0.0/8,x', '"x" is not an IP address or a network (such as 10.0.0.0/8)'],
 ];

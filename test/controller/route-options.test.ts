@@ -219,9 +219,12 @@ describe('allow-lists (5.10, 8.14)', () => {
     ['empty, as templates leave it', '', null],
     ['P4 blanks alone', '   ', null],
     ['P1', p1, p1.split(' ')],
+    ['P2 IPv6 alone', '::1 ::ffff:192.168.0.1 2001:db8::/32', ['::1', '::ffff:192.168.0.1', '2001:db8::/32']],
+    ['P2 a single address', '192.168.1.0', ['192.168.1.0']],
     ['P3 outer blanks', ' 192.168.10.10  ', ['192.168.10.10']],
     ['P5 nothing valid: nobody', '192.168. 2001:0db8: 192.168.10.5/64 2600:14a0::/256', []],
     ['P6', `${p1} 10.`, p1.split(' ')],
+    ['P7', '192.168.1.0 2001:0db8:85a3:0000:0000:8a2e:0370 172.16.14.10/24 10.', ['192.168.1.0', '172.16.14.10/24']],
     ['P8', '192.168.1.0 10.10.0.1 192.168. 10.', ['192.168.1.0', '10.10.0.1']],
     ['P9', '10.0.0.1 :/40 192.168.1 192.168.1./16', ['10.0.0.1']],
     ['P11 double blanks', '10.0.0.1  10.0.0.2', ['10.0.0.1', '10.0.0.2']],
@@ -287,6 +290,7 @@ describe('rewrite-target (5.9)', () => {
     ['O11', '\\# foo # foo', '# foo ', false],
     ['O12', 'foo # foo', 'foo ', false],
     ['O13', '"foo"foo\\"', 'foofoo"', true],
+    ['O14', `\\\\foo\\"foo"\\#foo\\foo'foo\\'#foo`, `\\foo"foo#foofoofoo'`, false],
   ])('%s', (_id, text, target, keepsRest) => {
     expect(unquotedTarget(text)).toEqual({ target, keepsRest });
   });

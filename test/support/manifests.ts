@@ -3,6 +3,7 @@
 
 import {
   type EndpointSliceManifest,
+  type HeaderActionLists,
   type Manifest,
   manifestKey,
   type RouteManifest,
@@ -102,6 +103,11 @@ class RouteBuilder {
     return this.#with({ annotations: { ...this.#route.annotations, [name]: value } });
   }
 
+  /** Header actions, in order; a value of null deletes. */
+  headers(lists: Partial<HeaderActionLists>): RouteBuilder {
+    return this.#with({ headerActions: { ...this.#route.headerActions, ...lists } });
+  }
+
   termination(termination: string): RouteBuilder {
     return this.tls({ termination });
   }
@@ -192,8 +198,8 @@ class SliceBuilder {
     return new SliceBuilder({ ...this.#slice, endpoints: [...this.#slice.endpoints, endpoint] });
   }
 
-  port(port: number, name = '', protocol = 'TCP'): SliceBuilder {
-    const ports = [...this.#slice.ports, { name, port, protocol, appProtocol: '' }];
+  port(port: number, name = '', protocol = 'TCP', appProtocol = ''): SliceBuilder {
+    const ports = [...this.#slice.ports, { name, port, protocol, appProtocol }];
     return new SliceBuilder({ ...this.#slice, ports });
   }
 

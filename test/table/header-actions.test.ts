@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { headerActionProblem, parseHeaderValue } from '../../src/table/header-actions.ts';
 
-/** Route semantics 8.2, C1 to C26; XYZ stands for the message that the list is about. */
+/** Route semantics 8.2, C1 to C28; XYZ stands for the message that the list is about. */
 const values: readonly (readonly [id: string, valid: boolean, texts: readonly string[]])[] = [
   ['C1', false, ['']],
   ['C2', true, ['a', 'abc', 'abc def', 'abc\\ def']],
@@ -30,6 +30,8 @@ const values: readonly (readonly [id: string, valid: boolean, texts: readonly st
   ['C24', true, ['${NET_COOLOCP_HOSTPRIMARY', '%[XYZ.hdr(Host)]${X}']],
   ['C25', false, ['%ci:%cp [%tr] %sslv/%sslc', '%T']],
   ['C26', true, ['http:??//url/hack']],
+  ['C27', true, [' T ', '  T  ']],
+  ['C28', false, ['%+Q[ssl_c_der,base64]']],
 ];
 
 describe.each(['request', 'response'] as const)('values of a %s', (direction) => {
