@@ -88,6 +88,16 @@ export class DirectWriter {
     return lent !== 'refused';
   }
 
+  /** Writes several pieces, which are `bytes` long in all, as one. False: as `writeCopy`. */
+  writeTogether(pieces: readonly Buffer[], bytes: number): boolean {
+    if (bytes > maxDirectBytes) return false;
+    let at = 0;
+    for (const piece of pieces) at += piece.copy(outgoing, at);
+    const lent = this.lend(outgoingView(at));
+    if (lent === 'kept') replaceOutgoing();
+    return lent !== 'refused';
+  }
+
   /** Writes bytes that the caller would have back at once. */
   lend(data: Buffer): Lent {
     const socket = this.#socket;

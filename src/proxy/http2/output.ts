@@ -98,6 +98,7 @@ export class Output {
     this.#room = null;
     const pieces = this.#pieces;
     if (pieces.length === 0) return;
+    const bytes = this.#queuedBytes;
     this.#pieces = [];
     this.#queuedBytes = 0;
     const socket = this.#socket;
@@ -105,6 +106,8 @@ export class Output {
     const [first] = pieces;
     if (pieces.length === 1 && first !== undefined) {
       this.blocked = !this.#writer.write(first);
+    } else if (this.#writer.writeTogether(pieces, bytes)) {
+      this.blocked = false;
     } else {
       socket.cork();
       for (const piece of pieces) socket.write(piece);
