@@ -42,11 +42,19 @@ const headerBytes = 5;
 const maxFrameBytes = 256 << 20;
 
 export function encodeFrame(message: Message): Buffer {
-  const json = JSON.stringify(message);
+  return frameOf(message.kind, JSON.stringify(message));
+}
+
+/** The frame of a `tell` whose value is JSON already: how long it is had to be known before. */
+export function encodeTell(topic: string, json: string): Buffer {
+  return frameOf('tell', `{"kind":"tell","topic":${JSON.stringify(topic)},"value":${json}}`);
+}
+
+function frameOf(kind: Message['kind'], json: string): Buffer {
   const length = Buffer.byteLength(json);
   const frame = Buffer.allocUnsafe(headerBytes + length);
   frame.writeUInt32BE(length, 0);
-  frame.writeUInt8(kinds.indexOf(message.kind), 4);
+  frame.writeUInt8(kinds.indexOf(kind), 4);
   frame.write(json, headerBytes);
   return frame;
 }

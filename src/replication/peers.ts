@@ -17,13 +17,13 @@ export const maxToldLength: number = 64 << 10;
 export type PeerListener = (from: number, value: JsonValue) => void;
 
 export class Peers {
-  readonly #send: (topic: string, value: JsonValue) => void;
+  readonly #send: (topic: string, json: string) => void;
   readonly #listeners: Map<string, PeerListener> = new Map();
   readonly #onChange: (() => void)[] = [];
   #workers: readonly number[] = [];
 
-  /** `send` takes what is to go to all others. */
-  constructor(send: (topic: string, value: JsonValue) => void) {
+  /** `send` takes what is to go to all others: a topic, and a value as JSON. */
+  constructor(send: (topic: string, json: string) => void) {
     this.#send = send;
   }
 
@@ -42,10 +42,12 @@ export class Peers {
     this.#listeners.set(topic, listener);
   }
 
-  /** Tells all others something; lost where nobody listens. False, and nothing sent, if it is too long. */
+  /** Tells all others something; lost where nobody listens. False, and nothing sent, if it is too long for them. */
   tell(topic: string, value: JsonValue): boolean {
-    if (JSON.stringify(value).length > maxToldLength) return false;
-    if (this.#workers.length > 1) this.#send(topic, value);
+    if (this.#workers.length < 2) return true;
+    const json = JSON.stringify(value);
+    if (json.length > maxToldLength) return false;
+    this.#send(topic, json);
     return true;
   }
 

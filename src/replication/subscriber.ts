@@ -6,7 +6,7 @@ import { formatRevision } from '../table/delta.ts';
 import { RevisionGap, RouteTable } from '../table/route-table.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics, Series } from '../telemetry/metrics.ts';
-import { type ControllerMessage, encodeFrame, FrameReader, type WorkerMessage } from './frame.ts';
+import { type ControllerMessage, encodeFrame, encodeTell, FrameReader, type WorkerMessage } from './frame.ts';
 import { Peers } from './peers.ts';
 
 const retryMs = 50;
@@ -15,10 +15,10 @@ const maxUnsentBeforeTold = 1 << 20;
 
 export class Subscriber {
   /** The other workers, by way of the controller. */
-  readonly peers: Peers = new Peers((topic, value) => {
+  readonly peers: Peers = new Peers((topic, json) => {
     const socket = this.#socket;
     if (socket === null || socket.connecting || socket.writableLength > maxUnsentBeforeTold) return;
-    this.#say({ kind: 'tell', topic, value });
+    socket.write(encodeTell(topic, json));
   });
   readonly #path: string;
   readonly #worker: number;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { BrokenStream, encodeFrame, FrameReader, type Message } from '../../src/replication/frame.ts';
+import { BrokenStream, encodeFrame, encodeTell, FrameReader, type Message } from '../../src/replication/frame.ts';
 import type { Change, Revision } from '../../src/table/delta.ts';
 import type { BackendId, CertificateId } from '../../src/table/entries.ts';
 import type { Host } from '../../src/table/host.ts';
@@ -44,6 +44,16 @@ describe('frames', () => {
   test('every kind of message comes out as it went in', () => {
     for (const message of messages) expect(read([encodeFrame(message)])).toEqual([message]);
     expect(read([stream])).toEqual(messages);
+  });
+
+  test('what is told may be JSON already', () => {
+    fc.assert(
+      fc.property(fc.string(), fc.jsonValue(), (topic, told) => {
+        // Through JSON once, as there -0 is 0.
+        const value = JSON.parse(JSON.stringify(told));
+        expect(read([encodeTell(topic, JSON.stringify(value))])).toEqual([{ kind: 'tell', topic, value }]);
+      }),
+    );
   });
 
   test('a stream may be cut in two anywhere', () => {

@@ -125,7 +125,7 @@ export class DataPlane implements AsyncDisposable {
   readonly lines: LoggedLine[] = [];
   readonly clientLimits: ClientLimits;
   /** The channel to other workers. Nothing is checked before somebody says who they are. */
-  readonly peers: Peers = new Peers((topic, value) => this.told.push({ topic, value }));
+  readonly peers: Peers = new Peers((topic, json) => this.told.push({ topic, value: JSON.parse(json) }));
   /** What was told to other workers. */
   readonly told: { readonly topic: string; readonly value: JsonValue }[] = [];
   readonly routeLimits: RouteLimits = new RouteLimits(0, 1);
