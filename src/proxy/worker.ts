@@ -107,7 +107,7 @@ class Worker {
     const { peers } = this.#subscriber;
     const checks = new HealthChecks(worker, config, table, health, balancer, peers, this.#log, this.metrics);
     this.#checks = checks;
-    const routeLimits = new RouteLimits(worker, start.workers);
+    const routeLimits = new RouteLimits(worker, start.workers, peers);
     const podPlaces = new PodPlaces(balancer, worker, start.workers);
     this.metrics.observe('headgate_rate_limit_sources', () => routeLimits.size);
     this.metrics.observe('headgate_pod_queue_waiting', () => podPlaces.waiting);

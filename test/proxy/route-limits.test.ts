@@ -3,10 +3,12 @@ import { describe, expect, test } from 'vitest';
 import type { SourceKey } from '../../src/proxy/listener/client-limits.ts';
 import { partOf } from '../../src/proxy/listener/limits.ts';
 import { RouteLimits, type Visitor } from '../../src/proxy/listener/route-limits.ts';
+import { Peers } from '../../src/replication/peers.ts';
 import { type RateLimit, routeKey } from '../../src/table/entries.ts';
 
 const one = routeKey('shop', 'one');
 const other = routeKey('shop', 'other');
+const nobody = new Peers(() => {});
 const none: RateLimit = { connections: null, connectionRate: null, requestRate: null };
 
 /** Whether a connection is let in, which then ends at once. */
@@ -35,7 +37,7 @@ test('the parts of the workers add up to the limit, or are 1 each', () => {
 
 describe('one worker', () => {
   test('counts sources and Routes apart', () => {
-    const limits = new RouteLimits(0, 1);
+    const limits = new RouteLimits(0, 1, nobody);
     const limit = { ...none, connectionRate: 2 };
     const tries = [one, one, one, other].map((route) => visit(limits, route, 'a', limit, 1_000));
     expect(tries).toEqual([true, true, false, true]);
@@ -44,7 +46,7 @@ describe('one worker', () => {
   });
 
   test('counts connections as long as they are open', () => {
-    const limits = new RouteLimits(0, 1);
+    const limits = new RouteLimits(0, 1, nobody);
     const limit = { ...none, connections: 1 };
     const first = limits.arrive(one, 'a' as SourceKey, limit, 0);
     if (typeof first === 'number') throw new Error('not let in');
@@ -54,7 +56,7 @@ describe('one worker', () => {
   });
 
   test('lets exactly so many requests in, over all connections of a source', () => {
-    const limits = new RouteLimits(0, 1);
+    const limits = new RouteLimits(0, 1, nobody);
     const first = limits.arrive(one, 'a' as SourceKey, none, 1_000);
     const second = limits.arrive(one, 'a' as SourceKey, none, 1_000);
     expect(requests(limits, first, 3, 5)).toEqual(['counted', 'counted', 'counted']);
@@ -62,7 +64,7 @@ describe('one worker', () => {
   });
 
   test('nothing comes in by a limit of 0', () => {
-    const limits = new RouteLimits(0, 4);
+    const limits = new RouteLimits(0, 4, nobody);
     for (const limit of [
       { ...none, connections: 0 },
       { ...none, connectionRate: 0 },
@@ -78,7 +80,7 @@ describe('bounds', () => {
   const bounds = { ofRoute: 10, ofWorker: 15 };
 
   test('whoever finds no place shares one; nobody’s count is lost by it', () => {
-    const limits = new RouteLimits(0, 1, bounds);
+    const limits = new RouteLimits(0, 1, nobody, bounds);
     expect(visit(limits, one, 'attacker', limit, 1_000)).toBe(true);
     for (let i = 0; i < 1_000; i++) visit(limits, one, `source ${i}`, limit, 1_000);
     expect(visit(limits, one, 'attacker', limit, 1_000)).toBe(false);
@@ -88,13 +90,13 @@ describe('bounds', () => {
   });
 
   test('all Routes together have a bound of their own', () => {
-    const limits = new RouteLimits(0, 1, bounds);
+    const limits = new RouteLimits(0, 1, nobody, bounds);
     for (const route of [one, other]) for (let i = 0; i < 100; i++) visit(limits, route, `${i}`, limit, 1_000);
     expect(limits.size).toBeLessThanOrEqual(bounds.ofWorker + 2);
   });
 
   test('sources are forgotten after 30 s, and earlier where places are wanted', () => {
-    const limits = new RouteLimits(0, 1, bounds);
+    const limits = new RouteLimits(0, 1, nobody, bounds);
     for (let i = 0; i < 10; i++) visit(limits, one, `${i}`, limit, 0);
     const held = limits.arrive(one, '0' as SourceKey, { ...none, connections: 2 }, 0);
     expect(visit(limits, one, 'newcomer', limit, 12_000)).toBe(true);
@@ -108,7 +110,7 @@ describe('bounds', () => {
     const visits = fc.array(fc.tuple(fc.nat(30), fc.nat(900)), { maxLength: 300 });
     fc.assert(
       fc.property(visits, (sequence) => {
-        const limits = new RouteLimits(0, 1, { ofRoute: 5, ofWorker: 5 });
+        const limits = new RouteLimits(0, 1, nobody, { ofRoute: 5, ofWorker: 5 });
         const letIn = new Map<number, number[]>();
         let nowMs = 1;
         for (const [source, gap] of sequence) {

@@ -128,7 +128,7 @@ export class DataPlane implements AsyncDisposable {
   readonly peers: Peers = new Peers((topic, json) => this.told.push({ topic, value: JSON.parse(json) }));
   /** What was told to other workers. */
   readonly told: { readonly topic: string; readonly value: JsonValue }[] = [];
-  readonly routeLimits: RouteLimits = new RouteLimits(0, 1);
+  readonly routeLimits: RouteLimits = new RouteLimits(0, 1, this.peers);
   readonly podPlaces: PodPlaces;
   /** Why each Session ended, in order. */
   readonly endReasons: EndReason[] = [];

@@ -1,8 +1,10 @@
-// What one source may ask of one Route (Route semantics 5.11): connections at a time, new ones in 3 s, requests in 10 s. Each
-// worker counts alone, by its part of the limit.
+// What one source may ask of one Route (Route semantics 5.11): connections at a time, new ones in 3 s, requests in 10 s. The
+// workers count together; where they cannot, each lets its part of the limit through.
 
+import type { Peers } from '../../replication/peers.ts';
 import type { RateLimit, RouteKey } from '../../table/entries.ts';
 import { SlidingWindow } from '../sliding-window.ts';
+import { CountExchange, type Counter, type Tell } from '../sums/count-exchange.ts';
 import { type SourceKey, sourceKey } from './client-limits.ts';
 import { partOf } from './limits.ts';
 
@@ -20,7 +22,10 @@ export type SourceBounds = { readonly ofRoute: number; readonly ofWorker: number
 
 const defaultBounds: SourceBounds = { ofRoute: 100_000, ofWorker: 200_000 };
 
-/** What is known of one source on one Route. */
+/** Where its counts stand in what the workers tell one another. */
+const count = { connections: 0, arrivals: 1, requests: 2 } as const;
+
+/** What this worker knows of one source on one Route by itself. */
 export class Visitor {
   readonly key: string;
   readonly route: RouteKey;
@@ -28,6 +33,8 @@ export class Visitor {
   touchedMs = 0;
   arrivals: SlidingWindow | null = null;
   requests: SlidingWindow | null = null;
+  /** Whether the other workers are told of it. */
+  shared = false;
 
   constructor(key: string, route: RouteKey) {
     this.key = key;
@@ -36,23 +43,31 @@ export class Visitor {
 }
 
 /**
- * The sources of all limited Routes. It is bounded, and nobody's count is ever given up while it says something: where there is
- * no place, sources that are not known yet are counted together, as one. So filling it up takes a source's own place from nobody, and
- * gives nobody a fresh one; at worst a source has its own limit and what it got of the shared one.
+ * The sources of all limited Routes. The other workers hear of those that have half of this worker's part, so all together are
+ * below half of the limit before that; and whoever hears of one tells of it, too. Nobody is let in beyond the part of a worker
+ * unless the others are told of it.
+ *
+ * What is kept is bounded, and nobody's count is ever given up while it says something: where there is no place, sources that
+ * are not known yet are counted together, as one. So filling it up takes a source's own place from nobody, and gives nobody a
+ * fresh one; at worst a source has its own limit and what it got of the shared one.
  */
-export class RouteLimits {
+export class RouteLimits implements Counter {
   readonly #worker: number;
   readonly #workers: number;
   readonly #bounds: SourceBounds;
   /** Those heard of longest ago first, but for some with open connections. */
   readonly #visitors: Map<string, Visitor> = new Map();
   readonly #ofRoute: Map<RouteKey, number> = new Map();
+  /** With the other workers. */
+  readonly exchange: CountExchange;
+  readonly #shared: Set<Visitor> = new Set();
 
   /** `worker`: which of the `workers` this one is, from 0. */
-  constructor(worker: number, workers: number, bounds: SourceBounds = defaultBounds) {
+  constructor(worker: number, workers: number, peers: Peers, bounds: SourceBounds = defaultBounds) {
     this.#worker = worker;
     this.#workers = workers;
     this.#bounds = bounds;
+    this.exchange = new CountExchange('rates', 3, peers, this);
   }
 
   /** Sources that are counted now. */
@@ -67,10 +82,11 @@ export class RouteLimits {
   arrive(route: RouteKey, source: SourceKey, limit: RateLimit, nowMs: number): Visitor | number {
     const visitor = this.#visitor(route, source, nowMs);
     const { connections, connectionRate } = limit;
-    if (connections !== null && visitor.connections >= this.#part(connections)) return 1_000;
+    if (connections !== null && this.#isAtLimit(visitor, connections, visitor.connections, count.connections))
+      return 1_000;
     if (connectionRate !== null) {
       visitor.arrivals ??= new SlidingWindow(connectionWindowMs);
-      if (visitor.arrivals.count(nowMs) >= this.#part(connectionRate)) {
+      if (this.#isAtLimit(visitor, connectionRate, visitor.arrivals.count(nowMs), count.arrivals)) {
         return visitor.arrivals.forgetsInMs(nowMs) || connectionWindowMs;
       }
       visitor.arrivals.add(nowMs);
@@ -82,7 +98,7 @@ export class RouteLimits {
   /** Counts a request of a visitor; or answers in how many ms one may be let in again, which is never 0. */
   request(visitor: Visitor, requestRate: number, nowMs: number): 'counted' | number {
     visitor.requests ??= new SlidingWindow(requestWindowMs);
-    if (visitor.requests.count(nowMs) >= this.#part(requestRate)) {
+    if (this.#isAtLimit(visitor, requestRate, visitor.requests.count(nowMs), count.requests)) {
       return visitor.requests.forgetsInMs(nowMs) || requestWindowMs;
     }
     visitor.requests.add(nowMs);
@@ -95,8 +111,41 @@ export class RouteLimits {
     this.#touch(visitor, nowMs);
   }
 
-  #part(limit: number): number {
-    return partOf(limit, this.#worker, this.#workers);
+  tellCounts(tell: Tell, nowMs: number): void {
+    for (const visitor of this.#shared) {
+      const { connections, arrivals, requests } = visitor;
+      const counts = [connections, arrivals?.count(nowMs) ?? 0, requests?.count(nowMs) ?? 0];
+      const says = counts.some((each) => each > 0);
+      if (says && tell(visitor.key, counts)) continue;
+      visitor.shared = false;
+      this.#shared.delete(visitor);
+    }
+  }
+
+  onHeard(key: string): void {
+    const visitor = this.#visitors.get(key);
+    if (visitor !== undefined) this.#share(visitor);
+  }
+
+  onSums(): void {
+    // They are looked up as they are needed.
+  }
+
+  /** Whether the count of a visitor, or that of all workers, has come to the limit. One more is counted if not. */
+  #isAtLimit(visitor: Visitor, limit: number, own: number, which: number): boolean {
+    const others = this.exchange.of(visitor.key);
+    if (own + (others?.[which] ?? 0) >= limit) return true;
+    if (this.#workers === 1) return false;
+    if (others !== null || 2 * (own + 1) * this.#workers >= limit) this.#share(visitor);
+    const isTold = visitor.shared && this.exchange.together;
+    return !isTold && own >= partOf(limit, this.#worker, this.#workers);
+  }
+
+  #share(visitor: Visitor): void {
+    if (visitor.shared || this.#shared.size >= this.exchange.maxKeys) return;
+    visitor.shared = true;
+    this.#shared.add(visitor);
+    this.exchange.wake();
   }
 
   #visitor(route: RouteKey, source: SourceKey, nowMs: number): Visitor {
