@@ -103,8 +103,8 @@ class Worker {
     };
     const readers = createHeadReaders(limits);
     const health = new EndpointHealth();
-    const balancer = new Balancer(worker, health);
     const { peers } = this.#subscriber;
+    const balancer = new Balancer(worker, peers, health);
     const checks = new HealthChecks(worker, config, table, health, balancer, peers, this.#log, this.metrics);
     this.#checks = checks;
     const routeLimits = new RouteLimits(worker, start.workers, peers);

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { compileBackend } from '../../src/controller/compile-backend.ts';
 import { checkKey, EndpointHealth } from '../../src/proxy/health/endpoint-health.ts';
 import { Balancer, type Seeker } from '../../src/proxy/upstream/balancer.ts';
+import { Peers } from '../../src/replication/peers.ts';
 import { type BackendRef, type BalanceAlgorithm, backendId, type PathRule, routeKey } from '../../src/table/entries.ts';
 import { RouteTable } from '../../src/table/route-table.ts';
 import { aSlice } from '../support/manifests.ts';
@@ -557,7 +558,7 @@ describe('with Endpoints that are down', () => {
           down.map((authority) => checkKey(authority, 'plain')),
           0,
         );
-        const balancer = new Balancer(0, health);
+        const balancer = new Balancer(0, new Peers(() => {}), health);
         const endpoints = [...table.backends.values()].flatMap((backend) => backend.endpoints);
         const wanted = endpoints[cookieAt % endpoints.length];
         const cookie = wanted === undefined ? '' : createHash('md5').update(wanted.id).digest('hex');
@@ -579,6 +580,6 @@ describe('with Endpoints that are down', () => {
     const { table, rule } = tableOf([[[ep1], 1]]);
     const health = new EndpointHealth();
     health.markDown(0, [checkKey(a1, 'plain')], 0);
-    expect(new Balancer(0, health).pick(rule, table, [], anybody)?.endpoint.authority).toBe(a1);
+    expect(new Balancer(0, new Peers(() => {}), health).pick(rule, table, [], anybody)?.endpoint.authority).toBe(a1);
   });
 });

@@ -159,7 +159,7 @@ export class DataPlane implements AsyncDisposable {
     };
     const readers = createHeadReaders(limits);
     const health = new EndpointHealth();
-    const balancer = new Balancer(0, health);
+    const balancer = new Balancer(0, this.peers, health);
     const checks = new HealthChecks(0, settings, table, health, balancer, this.peers, log, metrics);
     this.#checks = checks;
     this.#connector = new WatchedConnector(this.#pool, settings, this.#deadlines, readers.fields, metrics, (...dial) =>

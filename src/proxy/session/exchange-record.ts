@@ -10,7 +10,8 @@ import type { AnswerReason } from '../answers.ts';
 import type { ProxyContext } from '../context.ts';
 import type { EndReason } from '../end-reason.ts';
 import type { Security } from '../health/endpoint-health.ts';
-import type { Load, Pick } from '../upstream/balancer.ts';
+import type { Pick } from '../upstream/balancer.ts';
+import type { Load } from '../upstream/loads.ts';
 import type { Place } from '../upstream/pod-places.ts';
 
 export class ExchangeRecord {

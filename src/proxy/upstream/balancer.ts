@@ -2,9 +2,11 @@
 // of the Route, then one of its Endpoints. So a Service's share is exactly weight / sum of weights, however many Endpoints it
 // has: the reference reaches for the same with whole-numbered weights per Endpoint.
 
+import { Peers } from '../../replication/peers.ts';
 import type { Backend, BackendRef, Endpoint, PathRule } from '../../table/entries.ts';
 import type { RouteTable } from '../../table/route-table.ts';
 import { type DownEndpoints, EndpointHealth, type Security } from '../health/endpoint-health.ts';
+import { type Load, Loads } from './loads.ts';
 import { rendezvousHash, textHash } from './rendezvous.ts';
 import { endpointOfCookie } from './sticky-cookie.ts';
 
@@ -14,34 +16,32 @@ export type Pick = { readonly endpoint: Endpoint; readonly backend: Backend };
 /** Who asks. `source`: address of the client. `cookie`: what it says of the Endpoint it had before; empty for nothing. */
 export type Seeker = { readonly source: string; readonly cookie: string };
 
-/** What a worker has under way with one Endpoint, for whatever Routes. */
-export class Load {
-  active = 0;
-  /** When it last answered a request, in ms of the deadlines' clock. */
-  readonly answeredMs: Record<Security, number> = {
-    plain: Number.NEGATIVE_INFINITY,
-    tls: Number.NEGATIVE_INFINITY,
-  };
-}
-
 type Turn = { readonly current: Float64Array; readonly next: Uint32Array };
 
 const nobodyTried: readonly string[] = [];
-
-/** Loads that are kept before those without anything under way are let go. */
-const manyLoads = 4_096;
 
 export class Balancer {
   readonly #firstTurn: number;
   readonly #health: EndpointHealth;
   readonly #turns: WeakMap<PathRule, Turn> = new WeakMap();
-  readonly #loads: Map<string, Load> = new Map();
-  #keptLoads = manyLoads;
+  /** What all Routes have under way. */
+  readonly loads: Loads;
+  readonly #draw: () => number;
 
-  /** `firstTurn`: where the turn begins, different in each worker, so that they do not all begin with the same pod. */
-  constructor(firstTurn: number, health: EndpointHealth = new EndpointHealth()) {
+  /**
+   * `firstTurn`: where the turn begins, different in each worker, so that they do not all begin with the same pod. `draw`: a
+   * number from 0 up to, not including, 1; each with the same chance.
+   */
+  constructor(
+    firstTurn: number,
+    peers: Peers = new Peers(() => {}),
+    health: EndpointHealth = new EndpointHealth(),
+    draw: () => number = Math.random,
+  ) {
     this.#firstTurn = firstTurn;
     this.#health = health;
+    this.#draw = draw;
+    this.loads = new Loads(peers);
   }
 
   /** The Endpoint that is to be asked; null if none is up besides those already `tried` (authorities). */
@@ -66,7 +66,7 @@ export class Balancer {
 
   /** When an Endpoint last answered a request of this worker, in ms of the deadlines' clock. */
   answeredMs(authority: string, security: Security): number {
-    return this.#loads.get(authority)?.answeredMs[security] ?? Number.NEGATIVE_INFINITY;
+    return this.loads.answeredMs(authority, security);
   }
 
   /** Why nobody was picked: there is no Endpoint, or all are down. */
@@ -76,15 +76,7 @@ export class Balancer {
 
   /** What is under way with an Endpoint: whoever sends something there adds to it, and takes it away at the end. */
   loadOf(endpoint: Endpoint): Load {
-    const known = this.#loads.get(endpoint.authority);
-    if (known !== undefined) return known;
-    if (this.#loads.size >= this.#keptLoads) {
-      for (const [authority, { active }] of this.#loads) if (active === 0) this.#loads.delete(authority);
-      this.#keptLoads = Math.max(manyLoads, 2 * this.#loads.size);
-    }
-    const load = new Load();
-    this.#loads.set(endpoint.authority, load);
-    return load;
+    return this.loads.of(endpoint.authority);
   }
 
   /** Smooth weighted round robin among the Services, and in turn among the Endpoints of each. */
@@ -124,28 +116,28 @@ export class Balancer {
   #lessBusyOfTwo(rule: PathRule, table: RouteTable, down: DownEndpoints): Pick | null {
     const total = totalWeight(rule, table, down);
     if (total === 0) return null;
-    const one = this.#draw(rule, table, total, down);
+    const one = this.#drawn(rule, table, total, down);
     if (one === null || (rule.backends.length === 1 && one.backend.endpoints.length === 1)) return one;
-    const other = this.#draw(rule, table, total, down);
+    const other = this.#drawn(rule, table, total, down);
     if (other === null || other.endpoint === one.endpoint) return one;
     // Both were drawn by their weights: what is under way counts as it is.
     return this.loadOf(other.endpoint).active < this.loadOf(one.endpoint).active ? other : one;
   }
 
-  #draw(rule: PathRule, table: RouteTable, total: number, down: DownEndpoints): Pick | null {
-    let at = Math.random() * total;
+  #drawn(rule: PathRule, table: RouteTable, total: number, down: DownEndpoints): Pick | null {
+    let at = this.#draw() * total;
     for (const ref of rule.backends) {
       const backend = usableBackend(ref, table, nobodyTried, down);
       if (backend === null) continue;
       at -= ref.weight;
       if (at >= 0) continue;
-      const endpoint = anyOf(backend.endpoints, down);
+      const endpoint = anyOf(backend.endpoints, down, this.#draw);
       return endpoint === undefined ? null : { endpoint, backend };
     }
     return null;
   }
 
-  /** Least under way relative to the weight; of equals any, and with nothing under way anywhere they take turns. */
+  /** Least under way relative to the weight, in all workers; of equals any, and with nothing under way anywhere they take turns. */
   #leastBusy(rule: PathRule, table: RouteTable, tried: readonly string[], down: DownEndpoints): Pick | null {
     let least = Number.POSITIVE_INFINITY;
     let chosen: Pick | null = null;
@@ -157,14 +149,14 @@ export class Balancer {
       const weight = ref.weight / countUp(backend, down);
       for (const endpoint of backend.endpoints) {
         if (!mayTry(endpoint, tried, down)) continue;
-        const { active } = this.loadOf(endpoint);
+        const active = this.loads.everywhere(endpoint.authority);
         if (active > 0) isBusy = true;
         const busyness = active / weight;
         if (busyness > least) continue;
         equals = busyness < least ? 1 : equals + 1;
         least = busyness;
         // The n-th of equals takes the place with 1/n: in the end each has had the same chance.
-        if (equals === 1 || Math.random() * equals < 1) chosen = { endpoint, backend };
+        if (equals === 1 || this.#draw() * equals < 1) chosen = { endpoint, backend };
       }
     }
     return isBusy ? chosen : this.#inTurn(rule, table, tried, down);
@@ -260,9 +252,9 @@ function countUp({ endpoints }: Backend, down: DownEndpoints): number {
 }
 
 /** One of the Endpoints that are up, each with the same chance; undefined where none is. */
-function anyOf(endpoints: readonly Endpoint[], down: DownEndpoints): Endpoint | undefined {
-  const drawn = endpoints[Math.floor(Math.random() * endpoints.length)];
+function anyOf(endpoints: readonly Endpoint[], down: DownEndpoints, draw: () => number): Endpoint | undefined {
+  const drawn = endpoints[Math.floor(draw() * endpoints.length)];
   if (drawn === undefined || down.size === 0 || !down.has(drawn.authority)) return drawn;
   const up = endpoints.filter(({ authority }) => !down.has(authority));
-  return up[Math.floor(Math.random() * up.length)];
+  return up[Math.floor(draw() * up.length)];
 }
