@@ -108,7 +108,7 @@ class Worker {
     const checks = new HealthChecks(worker, config, table, health, balancer, peers, this.#log, this.metrics);
     this.#checks = checks;
     const routeLimits = new RouteLimits(worker, start.workers, peers);
-    const podPlaces = new PodPlaces(balancer, worker, start.workers);
+    const podPlaces = new PodPlaces(balancer, worker, start.workers, peers);
     this.metrics.observe('headgate_rate_limit_sources', () => routeLimits.size);
     this.metrics.observe('headgate_pod_queue_waiting', () => podPlaces.waiting);
     this.#context = {
@@ -184,6 +184,7 @@ class Worker {
   #tableChanged(first: boolean): void {
     this.#terminator.followTable();
     this.#checks.followTable();
+    this.#context.podPlaces.followTable(this.#subscriber.table);
     if (first) void this.#listen();
   }
 

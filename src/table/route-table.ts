@@ -11,6 +11,7 @@ import type {
   ErrorPage,
   HostRule,
   PathRule,
+  RouteKey,
   Scheme,
 } from './entries.ts';
 import { ANY_HOST, type Host, wildcardOf } from './host.ts';
@@ -171,6 +172,12 @@ export class RouteTable {
       : (servingRule(exact, path, scheme) ?? servingRule(this.hosts.get(wildcardOf(host)), path, scheme));
     if (rule === undefined) return unknownHttp;
     return { kind: this.hasEndpoint(rule) ? 'forward' : 'unavailable', rule };
+  }
+
+  /** The rule of a Route that serves a Host, as it is now; undefined where the Route is gone, or serves this Host no more. */
+  ruleOf(host: Host, route: RouteKey): PathRule | undefined {
+    const own = (rule: PathRule): boolean => rule.route === route;
+    return this.hosts.get(host)?.paths.find(own) ?? this.hosts.get(wildcardOf(host))?.paths.find(own);
   }
 
   /** Whether any Endpoint may be asked for this rule: it takes a Service with a weight above 0 that has one (5.7). */

@@ -109,6 +109,8 @@ export type DataPlaneOptions = {
   readonly ticketKeys?: Buffer;
   /** Address of the listeners. */
   readonly address?: string;
+  /** How many workers share limits; this one is the first of them. */
+  readonly workers?: number;
   /** From where connections begin with a PROXY header; an empty list is from everywhere, absence from nowhere. */
   readonly proxyTrusted?: readonly string[];
   /** What is compressed, if anything. */
@@ -128,7 +130,7 @@ export class DataPlane implements AsyncDisposable {
   readonly peers: Peers = new Peers((topic, json) => this.told.push({ topic, value: JSON.parse(json) }));
   /** What was told to other workers. */
   readonly told: { readonly topic: string; readonly value: JsonValue }[] = [];
-  readonly routeLimits: RouteLimits = new RouteLimits(0, 1, this.peers);
+  readonly routeLimits: RouteLimits;
   readonly podPlaces: PodPlaces;
   /** Why each Session ended, in order. */
   readonly endReasons: EndReason[] = [];
@@ -165,7 +167,9 @@ export class DataPlane implements AsyncDisposable {
     this.#connector = new WatchedConnector(this.#pool, settings, this.#deadlines, readers.fields, metrics, (...dial) =>
       checks.dialled(...dial),
     );
-    this.podPlaces = new PodPlaces(balancer, 0, 1);
+    const workers = options.workers ?? 1;
+    this.routeLimits = new RouteLimits(0, workers, this.peers);
+    this.podPlaces = new PodPlaces(balancer, 0, workers, this.peers);
     this.#accessLog =
       options.accessLines === undefined
         ? AccessLog.of(settings, metrics, log, 0, (listener) => this.#openConnections(listener))
@@ -229,6 +233,7 @@ export class DataPlane implements AsyncDisposable {
     this.table.load(changes);
     this.#terminator.followTable();
     this.#checks.followTable();
+    this.podPlaces.followTable(this.table);
   }
 
   /** Other keys for session tickets, as the supervisor sends them. */

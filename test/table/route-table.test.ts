@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Change, NO_REVISION, type Revision } from '../../src/table/delta.ts';
-import { backendId, type InsecurePolicy, type Scheme, type Termination } from '../../src/table/entries.ts';
+import { backendId, type InsecurePolicy, routeKey, type Scheme, type Termination } from '../../src/table/entries.ts';
 import { ANY_HOST, type Host, parseHost } from '../../src/table/host.ts';
 import { pathPrefix } from '../../src/table/path.ts';
 import { RevisionGap, RouteTable, serves } from '../../src/table/route-table.ts';
@@ -646,5 +646,26 @@ describe('Revisions', () => {
       { kind: 'certificate', key: certificateId('x'), entry: null },
     ]);
     expect([...table.entries()]).toEqual([]);
+  });
+});
+
+describe('the rule of a Route', () => {
+  const table = tableOf(
+    hostOf('a.test', [{ name: 's0', path: '/x' }, { name: 's1' }]),
+    hostOf('*.test', [{ name: 's2' }]),
+    hostOf('c.other', [{ name: 's3' }]),
+  );
+
+  test.each([
+    ['a.test', 's0', '/x'],
+    ['a.test', 's1', ''],
+    ['a.test', 's2', ''],
+    ['b.test', 's2', ''],
+    ['b.test', 's1', undefined],
+    ['a.test', 's3', undefined],
+    ['c.other', 's3', ''],
+    ['none', 's3', undefined],
+  ])('under %s of %s', (host, name, path) => {
+    expect(table.ruleOf(host as Host, routeKey('shop', name))?.path).toBe(path);
   });
 });

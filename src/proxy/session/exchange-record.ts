@@ -12,7 +12,7 @@ import type { EndReason } from '../end-reason.ts';
 import type { Security } from '../health/endpoint-health.ts';
 import type { Pick } from '../upstream/balancer.ts';
 import type { Load } from '../upstream/loads.ts';
-import type { Place } from '../upstream/pod-places.ts';
+import type { Place } from '../upstream/route-places.ts';
 
 export class ExchangeRecord {
   method = '';

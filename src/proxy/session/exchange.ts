@@ -21,7 +21,7 @@ import { pageFor, renderPage, statusOf } from '../error-pages.ts';
 import { securityOf } from '../health/endpoint-health.ts';
 import type { RouteVisits } from '../listener/route-limits.ts';
 import type { Pick } from '../upstream/balancer.ts';
-import type { PlaceSeeker, RoutePlaces } from '../upstream/pod-places.ts';
+import type { PlaceSeeker, PlaceWish, RoutePlaces } from '../upstream/route-places.ts';
 import { UpstreamStream } from '../upstream/shared-upstream.ts';
 import { cookieOf } from '../upstream/sticky-cookie.ts';
 import type { ConnectFailure, Upstream, UpstreamUser } from '../upstream/upstream.ts';
@@ -130,6 +130,10 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
     return this.#forwarded.source;
   }
 
+  get hostName(): string {
+    return this.#record.hostName;
+  }
+
   // Requests.
 
   /** Begins with a request whose head has just been read and what came behind it. Answers what belongs to the next one. */
@@ -159,8 +163,7 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
     }
     const match = this.#context.table().matchHttp(parseHost(head.hostName), head.path, this.#scheme);
     if (match.kind === 'unknown') {
-      // Route semantics 5.17: who has a page for 404 gets it.
-      this.#answer(this.#context.settings.errorPage404Path === '' ? 503 : 404, 'no-route', null);
+      this.#answerNoRoute();
       return rest;
     }
     const rule = match.rule;
@@ -327,6 +330,11 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
 
   // The upstream.
 
+  #answerNoRoute(): void {
+    // Route semantics 5.17: who has a page for 404 gets it.
+    this.#answer(this.#context.settings.errorPage404Path === '' ? 503 : 404, 'no-route', null);
+  }
+
   /** Gives the request to an Endpoint not yet tried. `failure`: what became of the last one. */
   #dispatch(failure: ConnectFailure | null): void {
     const rule = this.#rule;
@@ -352,16 +360,21 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
     }
   }
 
-  takePlace(): boolean {
+  takePlace(): PlaceWish | null {
     const rule = this.#rule;
     const places = this.#queue;
-    if (rule === null || places === null) return true;
+    if (rule === null || places === null) return null;
     const table = this.#context.table();
     const pick = this.#context.podPlaces.pick(places, rule, table, this.#tried, this);
-    if (pick !== null && 'pod' in pick) return false;
+    if (pick !== null && 'pod' in pick) return pick;
     this.#stopWaiting();
     this.#goTo(pick, rule, table, places, null);
-    return true;
+    return null;
+  }
+
+  routeGone(): void {
+    this.#stopWaiting();
+    this.#answerNoRoute();
   }
 
   #stopWaiting(): void {

@@ -17,7 +17,7 @@ import { takeFrom } from '../shared-read.ts';
 import { Splice } from '../splice.ts';
 import type { Pick } from '../upstream/balancer.ts';
 import type { Load } from '../upstream/loads.ts';
-import type { Place, PlaceSeeker, RoutePlaces } from '../upstream/pod-places.ts';
+import type { Place, PlaceSeeker, PlaceWish, RoutePlaces } from '../upstream/route-places.ts';
 import type { ConnectFailure, UpstreamUser } from '../upstream/upstream.ts';
 import type { UpstreamConnection } from '../upstream/upstream-connection.ts';
 import type { AnnouncedConnection } from './connection-ends.ts';
@@ -136,14 +136,22 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
     return this.#client;
   }
 
-  takePlace(): boolean {
+  get hostName(): string {
+    return this.#serverName;
+  }
+
+  takePlace(): PlaceWish | null {
     const places = this.#queue;
-    if (places === null) return true;
+    if (places === null) return null;
     const pick = this.#context.podPlaces.pick(places, this.#rule, this.#context.table(), this.#tried, this);
-    if (pick !== null && 'pod' in pick) return false;
+    if (pick !== null && 'pod' in pick) return pick;
     this.#stopWaiting();
     this.#goTo(pick, places, null);
-    return true;
+    return null;
+  }
+
+  routeGone(): void {
+    this.#end('no-endpoint');
   }
 
   onDeadline(): void {

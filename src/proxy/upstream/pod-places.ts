@@ -1,133 +1,31 @@
-// Routes that let only so many requests, tunnels and connections be with each of their pods at a time (Route semantics 5.12):
-// who has a place, and who waits for one. Each worker counts alone, by its part of the limit.
+// Which Routes have places with their pods, who gets the next one, and what the workers leave one another of them.
 
-import type { Endpoint, PathRule, RouteKey } from '../../table/entries.ts';
+import type { Peers } from '../../replication/peers.ts';
+import type { PathRule, RouteKey } from '../../table/entries.ts';
 import type { RouteTable } from '../../table/route-table.ts';
 import { partOf } from '../listener/limits.ts';
+import { CountExchange, type Counter, type Tell } from '../sums/count-exchange.ts';
 import type { Balancer, Pick, Seeker } from './balancer.ts';
+import { placeAllowance } from './place-allowance.ts';
+import { type PlaceBook, type PlaceWish, type PodCount, RoutePlaces } from './route-places.ts';
 import { endpointOfCookie } from './sticky-cookie.ts';
-
-/** Who may wait for the pods of one Route. */
-export const maxWaiting = 1_000;
-
-/** Who is asked in vain, at most, before a place that has become free stays so: some may have been to that pod already. */
-const maxAsked = 8;
-
-/** What is waited for: a place with this pod (its authority), or with any (null). */
-export type PlaceWish = { readonly pod: string | null };
 
 const anyPod: PlaceWish = { pod: null };
 
-/** Who waits for a place. */
-export interface PlaceSeeker extends Seeker {
-  /** A place may be free: stops waiting, takes it and answers true, or goes on waiting. */
-  takePlace(): boolean;
-}
-
-/** A place with a pod. */
-export class Place {
-  readonly #of: RoutePlaces;
-  readonly #authority: string;
-  #held = true;
-
-  constructor(of: RoutePlaces, authority: string) {
-    this.#of = of;
-    this.#authority = authority;
-  }
-
-  /** Gives it back; at once to whoever has waited longest for this pod or for any. */
-  release(): void {
-    if (!this.#held) return;
-    this.#held = false;
-    this.#of.released(this.#authority);
-  }
-}
-
-/** The places of one Route. */
-export class RoutePlaces {
-  readonly #route: RouteKey;
-  readonly #all: Map<RouteKey, RoutePlaces>;
-  readonly #held: Map<string, number> = new Map();
-  readonly #waiting: Map<PlaceSeeker, PlaceWish> = new Map();
-  /** For each pod; as the newest rule of the Route has it. */
-  limit = 1;
-
-  constructor(route: RouteKey, all: Map<RouteKey, RoutePlaces>) {
-    this.#route = route;
-    this.#all = all;
-  }
-
-  get waiting(): number {
-    return this.#waiting.size;
-  }
-
-  /** Pods without a free place. */
-  full(): string[] {
-    const full: string[] = [];
-    for (const [authority, held] of this.#held) if (held >= this.limit) full.push(authority);
-    return full;
-  }
-
-  take({ authority }: Endpoint): Place {
-    this.#all.set(this.#route, this);
-    this.#held.set(authority, (this.#held.get(authority) ?? 0) + 1);
-    return new Place(this, authority);
-  }
-
-  /** Waits behind those who do already. False: they are too many. */
-  wait(seeker: PlaceSeeker, wish: PlaceWish): boolean {
-    if (this.#waiting.size >= maxWaiting) return false;
-    this.#all.set(this.#route, this);
-    this.#waiting.set(seeker, wish);
-    return true;
-  }
-
-  /** Waits no longer, if it did. */
-  stopWaiting(seeker: PlaceSeeker): void {
-    this.#waiting.delete(seeker);
-    this.#forgetIfIdle();
-  }
-
-  released(authority: string): void {
-    const held = (this.#held.get(authority) ?? 1) - 1;
-    if (held > 0) this.#held.set(authority, held);
-    else this.#held.delete(authority);
-    let asked = 0;
-    for (const [seeker, { pod }] of this.#waiting) {
-      if (asked === maxAsked || !this.#hasFree(authority)) break;
-      if ((pod !== null && pod !== authority) || seeker.takePlace()) continue;
-      asked++;
-      // Its own pod has a place and is none of the Route's any more.
-      if (pod !== null) this.#waiting.set(seeker, anyPod);
-    }
-    this.#forgetIfIdle();
-  }
-
-  /** Lets those go first who wait, where there are more pods, or places, than when they came. */
-  serveWaiting(): void {
-    for (const seeker of this.#waiting.keys()) if (!seeker.takePlace()) return;
-  }
-
-  #hasFree(authority: string): boolean {
-    return (this.#held.get(authority) ?? 0) < this.limit;
-  }
-
-  #forgetIfIdle(): void {
-    if (this.#held.size === 0 && this.#waiting.size === 0) this.#all.delete(this.#route);
-  }
-}
-
-export class PodPlaces {
+export class PodPlaces implements PlaceBook, Counter {
   readonly #balancer: Balancer;
   readonly #worker: number;
   readonly #workers: number;
+  /** With the other workers. */
+  readonly exchange: CountExchange;
   readonly #routes: Map<RouteKey, RoutePlaces> = new Map();
 
   /** `worker`: which of the `workers` this one is, from 0. */
-  constructor(balancer: Balancer, worker: number, workers: number) {
+  constructor(balancer: Balancer, worker: number, workers: number, peers: Peers) {
     this.#balancer = balancer;
     this.#worker = worker;
     this.#workers = workers;
+    this.exchange = new CountExchange('places', 3, peers, this);
   }
 
   /** Who waits now, of all Routes. */
@@ -147,8 +45,8 @@ export class PodPlaces {
    * one is taken or waited for.
    */
   of({ route }: PathRule, perPod: number): RoutePlaces {
-    const places = this.#routes.get(route) ?? new RoutePlaces(route, this.#routes);
-    places.limit = partOf(perPod, this.#worker, this.#workers);
+    const places = this.#routes.get(route) ?? new RoutePlaces(route, this);
+    places.limitTo(perPod);
     if (places.waiting > 0) places.serveWaiting();
     return places;
   }
@@ -173,5 +71,49 @@ export class PodPlaces {
     const free = this.#balancer.pick(rule, table, [...tried, ...full], seeker);
     if (free !== null) return free;
     return this.#balancer.pick(rule, table, tried, seeker) === null ? null : anyPod;
+  }
+
+  /** The table is another one: who waits for what it has changed is served, or answered. */
+  followTable(table: RouteTable): void {
+    for (const places of this.#routes.values()) places.followTable(table);
+  }
+
+  open(places: RoutePlaces): void {
+    this.#routes.set(places.route, places);
+    this.exchange.wake();
+  }
+
+  close(places: RoutePlaces): void {
+    this.#routes.delete(places.route);
+  }
+
+  allowance({ key, held, told, waits, short }: PodCount, limit: number): number {
+    const [theirs = 0, waiting = 0, shorts = 0] = this.exchange.of(key) ?? [];
+    return placeAllowance(
+      { limit, held, told, waits, short, others: { held: theirs, waiting, short: shorts } },
+      this.#worker,
+      this.#workers,
+      this.exchange.together,
+    );
+  }
+
+  isShort(held: number, limit: number): boolean {
+    return held < partOf(limit, this.#worker, this.#workers);
+  }
+
+  tellCounts(tell: Tell): void {
+    for (const places of this.#routes.values()) places.tellCounts(tell);
+  }
+
+  onHeard(): void {
+    // What is free is shared anew once in each exchange, so that nobody takes the same share twice.
+  }
+
+  onSums(): void {
+    const { together } = this.exchange;
+    for (const places of this.#routes.values()) {
+      if (!together) places.forgetTold();
+      places.shareAnew();
+    }
   }
 }
