@@ -138,6 +138,7 @@ function* reports(controller: Controller): Generator<RouteReport> {
       reason: verdict?.kind === 'rejected' ? verdict.reason : '',
       message: verdict?.kind === 'rejected' ? verdict.message : '',
       warnings: controller.warningsOf(manifest),
+      idled: controller.idledServices(manifest),
       revision: known === undefined ? null : formatRevision(known.revision),
     };
   }

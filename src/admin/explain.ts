@@ -22,6 +22,8 @@ export type ExplainedService = {
   /** Share of the requests that go there, 0 to 1. */
   readonly share: number;
   readonly endpoints: readonly string[];
+  /** It has no pods before somebody asks for them: the Endpoints are its own address. */
+  readonly idled: boolean;
 };
 
 export type Candidate = {
@@ -220,6 +222,7 @@ function servicesOf(table: RouteTable, rule: PathRule): ExplainedService[] {
       weight: ref.weight,
       share: endpoints.length > 0 && total > 0 ? ref.weight / total : 0,
       endpoints: endpoints.map(({ authority }) => authority),
+      idled: backend?.idled ?? false,
     };
   });
 }

@@ -24,6 +24,8 @@ export type RouteReport = {
   readonly reason: string;
   readonly message: string;
   readonly warnings: readonly string[];
+  /** Names of its Services that are idled: without pods until somebody asks for them. */
+  readonly idled: readonly string[];
   readonly revision: string | null;
 };
 

@@ -1,7 +1,7 @@
 // `headgate explain`: asks the running router what a request would get, and why.
 
 import { parseArgs } from 'node:util';
-import type { Explanation } from '../admin/explain.ts';
+import type { ExplainedService, Explanation } from '../admin/explain.ts';
 
 const usage = `usage: headgate explain URL [--header NAME:VALUE ...] [--from ADDRESS] [--admin-port PORT] [-o json]
 
@@ -92,14 +92,17 @@ function describe(answer: Explanation): string {
     if (rule.rewrite !== null) lines.push(`rewrite    ${rule.rewrite.prefix || '/'} to ${rule.rewrite.target}`);
     if (rule.podVerification !== null) lines.push(`pods       verified by: ${rule.podVerification}`);
   }
-  for (const { service, weight, share, endpoints } of answer.services) {
-    const who = endpoints.length === 0 ? 'no ready endpoint' : endpoints.join(', ');
-    lines.push(`service    ${service}  weight ${weight}, ${(share * 100).toFixed(1)} % of the requests: ${who}`);
-  }
+  for (const service of answer.services) lines.push(`service    ${describeService(service)}`);
   lines.push(`answer     ${answer.answer}`);
   for (const warning of answer.warnings) lines.push(`warning    ${warning}`);
   for (const { host, route, path, outcome } of answer.candidates) {
     lines.push(`candidate  ${route} (${host}${path}): ${outcome}`);
   }
   return `${lines.join('\n')}\n`;
+}
+
+function describeService({ service, weight, share, endpoints, idled }: ExplainedService): string {
+  const who = endpoints.length === 0 ? 'no ready endpoint' : endpoints.join(', ');
+  const state = !idled ? '' : endpoints.length === 0 ? ' (idled)' : ' (idled: a connection wakes its pods)';
+  return `${service}  weight ${weight}, ${(share * 100).toFixed(1)} % of the requests: ${who}${state}`;
 }

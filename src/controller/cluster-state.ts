@@ -8,6 +8,8 @@ import type {
   RouteStatus,
   SecretFault,
   SecretManifest,
+  ServiceManifest,
+  SlicePort,
 } from '../source/manifests.ts';
 import { type RouteKey, routeKey } from '../table/entries.ts';
 
@@ -21,15 +23,28 @@ export type Concern =
 
 const nothing: readonly Concern[] = [];
 
+/** The annotation of a Service whose pods have been taken away until somebody asks for them; empty as good as absent. */
+const idledAnnotation = 'idling.alpha.openshift.io/idled-at';
+
+/** How an idled Service is reached: where it listens for whoever wakes its pods (Route semantics 7.4). */
+export type IdledService = {
+  /** Empty for a headless Service, which nobody can wake. */
+  readonly clusterIp: string;
+  /** The ports of the Service itself. */
+  readonly ports: readonly SlicePort[];
+};
+
 export class ClusterState {
   /** The Routes, each in the version that last changed more than its status: what is derived from it stays good. */
   readonly routes: Map<RouteKey, RouteManifest> = new Map();
   readonly #statuses: Map<RouteKey, RouteStatus> = new Map();
-  readonly #services: Set<ObjectKey> = new Set();
+  /** All that there are; null for those that are not idled, of which nothing more is asked. */
+  readonly #services: Map<ObjectKey, IdledService | null> = new Map();
   readonly #secrets: Map<ObjectKey, SecretManifest | SecretFault> = new Map();
   readonly #slices: Map<ObjectKey, EndpointSliceManifest> = new Map();
   readonly #slicesByService: Map<ObjectKey, Map<ObjectKey, EndpointSliceManifest>> = new Map();
   readonly #routesBySecret: Map<ObjectKey, Set<RouteKey>> = new Map();
+  readonly #routesByService: Map<ObjectKey, Set<RouteKey>> = new Map();
 
   /** Takes a new version of an object, or its end. Answers what has to be looked at anew. */
   put(key: string, manifest: Manifest | undefined): readonly Concern[] {
@@ -46,11 +61,8 @@ export class ClusterState {
         replace(this.#secrets, name, isSecret ? manifest : undefined);
         return [...(this.#routesBySecret.get(name) ?? [])].map((route) => ({ kind: 'route', route }));
       }
-      // The ports and pods of a backend are all in its slices: a Service alone compiles nothing.
       case 'Service':
-        if (manifest === undefined) this.#services.delete(name);
-        else this.#services.add(name);
-        return nothing;
+        return this.#putService(name, manifest?.kind === 'Service' ? manifest : undefined);
       default:
         return nothing;
     }
@@ -62,8 +74,17 @@ export class ClusterState {
 
   /** The names of Services that a Route refers to and that do not exist. */
   missingServices(route: RouteManifest): string[] {
-    const names = [route.to.name, ...route.alternateBackends.map(({ name }) => name)];
-    return names.filter((name) => name !== '' && !this.#services.has(`${route.namespace}/${name}`));
+    return serviceNamesOf(route).filter((name) => !this.#services.has(`${route.namespace}/${name}`));
+  }
+
+  /** The names of Services that a Route refers to and that are marked as idled although nothing can wake them. */
+  unwakeableServices(route: RouteManifest): string[] {
+    return serviceNamesOf(route).filter((name) => isUnwakeable(this.idledService(`${route.namespace}/${name}`)));
+  }
+
+  /** A Service that is marked as idled; null for any other. */
+  idledService(service: ObjectKey): IdledService | null {
+    return this.#services.get(service) ?? null;
   }
 
   /** The status of a Route in its newest version; undefined for an unknown Route. */
@@ -87,10 +108,30 @@ export class ClusterState {
     const before = this.routes.get(key);
     replace(this.#statuses, key, route?.status);
     if (before !== undefined && route !== undefined && isSameButStatus(before, route)) return [];
-    if (before !== undefined) for (const secret of secretKeysOf(before)) removeFrom(this.#routesBySecret, secret, key);
-    if (route !== undefined) for (const secret of secretKeysOf(route)) addTo(this.#routesBySecret, secret, key);
+    if (before !== undefined) {
+      for (const secret of secretKeysOf(before)) removeFrom(this.#routesBySecret, secret, key);
+      for (const service of serviceKeysOf(before)) removeFrom(this.#routesByService, service, key);
+    }
+    if (route !== undefined) {
+      for (const secret of secretKeysOf(route)) addTo(this.#routesBySecret, secret, key);
+      for (const service of serviceKeysOf(route)) addTo(this.#routesByService, service, key);
+    }
     replace(this.routes, key, route);
     return [{ kind: 'route', route: key }];
+  }
+
+  /** The ports and pods of a backend are all in its slices: a Service alone compiles nothing unless it is idled. */
+  #putService(key: ObjectKey, service: ServiceManifest | undefined): readonly Concern[] {
+    const before = this.idledService(key);
+    const after = service === undefined ? null : idledFormOf(service);
+    replace(this.#services, key, service === undefined ? undefined : after);
+    if (isDeepStrictEqual(before, after)) return nothing;
+    const concerns: Concern[] = [{ kind: 'service', service: key }];
+    // Of what cannot be woken the owners of Routes are told.
+    if (isUnwakeable(before) !== isUnwakeable(after)) {
+      for (const route of this.#routesByService.get(key) ?? []) concerns.push({ kind: 'route', route });
+    }
+    return concerns;
   }
 
   #putSlice(key: ObjectKey, slice: EndpointSliceManifest | undefined): Concern[] {
@@ -117,6 +158,27 @@ export function keyOfRoute(route: RouteManifest): RouteKey {
 /** Whether two versions of a Route differ in nothing but their status. */
 export function isSameButStatus(a: RouteManifest, b: RouteManifest): boolean {
   return isDeepStrictEqual({ ...a, status: null }, { ...b, status: null });
+}
+
+/** The Services that a Route refers to, each once. */
+function serviceNamesOf({ to, alternateBackends }: RouteManifest): string[] {
+  return [to.name, ...alternateBackends.map(({ name }) => name)].filter((name) => name !== '');
+}
+
+function serviceKeysOf(route: RouteManifest): ObjectKey[] {
+  return serviceNamesOf(route).map((name) => `${route.namespace}/${name}`);
+}
+
+function idledFormOf({ annotations, clusterIp, ports }: ServiceManifest): IdledService | null {
+  if ((annotations[idledAnnotation] ?? '') === '') return null;
+  return {
+    clusterIp: clusterIp === 'None' ? '' : clusterIp,
+    ports: ports.map(({ name, port, protocol, appProtocol }) => ({ name, port, protocol, appProtocol })),
+  };
+}
+
+function isUnwakeable(idled: IdledService | null): boolean {
+  return idled?.clusterIp === '';
 }
 
 /** The annotation of a Route that names the Secret with the CA for client certificates. */

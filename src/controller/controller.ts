@@ -16,6 +16,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import { authorityFromPem } from './certificates.ts';
 import { ClientAuthorityFiles } from './client-authority-files.ts';
 import { ClusterState, keyOfRoute } from './cluster-state.ts';
+import { backendSubjectsOf } from './compile-host.ts';
 import { DefaultCertificate } from './default-certificate.ts';
 import { ErrorPageFiles } from './error-page-files.ts';
 import { Feed } from './feed.ts';
@@ -145,6 +146,13 @@ export class Controller {
     if (verdict?.kind !== 'admitted') return [];
     const missing = this.#state.missingServices(route).map((name) => `there is no Service ${route.namespace}/${name}`);
     return [...verdict.warnings, ...missing];
+  }
+
+  /** The names of a Route's Services that the table has as idled. */
+  idledServices(route: RouteManifest): string[] {
+    return backendSubjectsOf(route)
+      .filter(({ id }) => this.table.backends.get(id)?.idled === true)
+      .map(({ service }) => service);
   }
 
   /** Whether everything has been read once and is in the table. */

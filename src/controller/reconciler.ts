@@ -231,9 +231,12 @@ export class Reconciler {
       served.push({ route, treatment });
     }
     for (const each of served) {
-      const { warnings } = each.treatment;
-      const outvoted = isOutvoted(each, served, this.#settings.clientCertificates);
-      this.#judge(each.route, { kind: 'admitted', warnings: outvoted ? [...warnings, outvotedWarning] : warnings });
+      const warnings = [...each.treatment.warnings];
+      if (isOutvoted(each, served, this.#settings.clientCertificates)) warnings.push(outvotedWarning);
+      for (const name of this.#state.unwakeableServices(each.route)) {
+        warnings.push(`Service ${each.route.namespace}/${name} is idled and has no cluster IP: no request can wake it`);
+      }
+      this.#judge(each.route, { kind: 'admitted', warnings });
     }
     if (decisions.length > 0) this.#seenOn.set(host, new Set(decisions.map(({ claim }) => claim.route)));
     const rule = compileHost(host, served);
@@ -334,8 +337,10 @@ export class Reconciler {
     const use = this.#backendUses.get(id);
     if (use === undefined) return;
     const { namespace, service } = use.subject;
-    const slices = this.#state.slicesOf(`${namespace}/${service}`);
-    const backend = compileBackend(use.subject, slices, this.#settings.allowLoopbackEndpoints);
+    const key = `${namespace}/${service}`;
+    const slices = this.#state.slicesOf(key);
+    const idled = this.#state.idledService(key);
+    const backend = compileBackend(use.subject, slices, idled, this.#settings.allowLoopbackEndpoints);
     changes.backend(id, this.#lottery?.shuffled(backend) ?? backend);
   }
 

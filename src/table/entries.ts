@@ -153,6 +153,11 @@ export type Backend = {
   readonly endpoints: readonly Endpoint[];
   /** Pods that still serve while they terminate, beside others that are ready: for the clients that they have. */
   readonly leaving: readonly Endpoint[];
+  /**
+   * The Service has no pods until somebody asks for them: its Endpoints are its own address, where connections are held until
+   * they come (Route semantics 7.4).
+   */
+  readonly idled: boolean;
 };
 
 /**

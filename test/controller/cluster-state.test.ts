@@ -8,7 +8,7 @@ import {
   type SecretFault,
 } from '../../src/source/manifests.ts';
 import { routeKey } from '../../src/table/entries.ts';
-import { aRoute, aSecret, aService, aSlice } from '../support/manifests.ts';
+import { anIdledService, aRoute, aSecret, aService, aSlice } from '../support/manifests.ts';
 
 const pair = { certificate: 'c', key: 'k' };
 const fault: SecretFault = { kind: 'SecretFault', namespace: 'n', name: 's', denied: [], read: 'absent', message: '' };
@@ -95,6 +95,35 @@ describe('what a change of an object may concern', () => {
       ],
     ],
     ['a Service alone concerns nothing', [[aService('n/svc')], [['-', aService('n/svc')]]]],
+    [
+      'unless it is idled',
+      [
+        [plain, 'r:n/a'],
+        [anIdledService('n/svc', ['http:80']), 's:n/svc'],
+        [anIdledService('n/svc', ['http:80'])],
+        [{ ...anIdledService('n/svc', ['http:80']), type: 'LoadBalancer' }],
+        [anIdledService('n/svc', ['http:81']), 's:n/svc'],
+        [anIdledService('n/svc', ['http:81'], '10.96.0.2'), 's:n/svc'],
+        [aService('n/svc'), 's:n/svc'],
+        [anIdledService('n/svc'), 's:n/svc'],
+        [['-', aService('n/svc')], 's:n/svc'],
+      ],
+    ],
+    [
+      'and cannot be woken: that concerns the Routes that name it',
+      [
+        [aRoute('n/a').to('svc').alternate('svc').build(), 'r:n/a'],
+        [aRoute('n/b').alternate('headless').build(), 'r:n/b'],
+        [aRoute('m/c').to('headless').build(), 'r:m/c'],
+        [anIdledService('n/headless', ['http:80'], 'None'), 'r:n/b', 's:n/headless'],
+        [anIdledService('n/headless', ['http:81'], 'None'), 's:n/headless'],
+        [anIdledService('n/headless', ['http:81']), 'r:n/b', 's:n/headless'],
+        [anIdledService('n/headless', ['http:81'], ''), 'r:n/b', 's:n/headless'],
+        [aRoute('n/b').build(), 'r:n/b'],
+        [['-', aService('n/headless')], 's:n/headless'],
+        [['-', aService('n/headless')]],
+      ],
+    ],
   ];
   test.each(cases)('%s', (_name, steps) => {
     const state = new ClusterState();
@@ -134,6 +163,16 @@ describe('what is known', () => {
     expect(state.secretOf({ ...external, namespace: 'm' })).toBeUndefined();
     state.put('Secret/n/s', undefined);
     expect(state.secretOf(external)).toBeUndefined();
+  });
+
+  test('which of the Services of a Route nothing can wake', () => {
+    const state = new ClusterState();
+    const route = aRoute('n/a').to('one').alternate('two').alternate('three').build();
+    state.put('Service/n/one', anIdledService('n/one', ['http:80'], 'None'));
+    state.put('Service/n/two', anIdledService('n/two', ['http:80']));
+    state.put('Service/n/three', { ...aService('n/three'), clusterIp: 'None' });
+    state.put('Service/m/two', anIdledService('m/two', ['http:80'], 'None'));
+    expect(state.unwakeableServices(route)).toEqual(['one']);
   });
 
   test('which of the Services of a Route there are not', () => {

@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { ClusterState } from '../../src/controller/cluster-state.ts';
 import { compileBackend } from '../../src/controller/compile-backend.ts';
-import type { EndpointSliceManifest, SliceEndpoint } from '../../src/source/manifests.ts';
+import type { EndpointSliceManifest, ServiceManifest, SliceEndpoint } from '../../src/source/manifests.ts';
 import { backendId } from '../../src/table/entries.ts';
-import { aSlice, type SliceBuilder } from '../support/manifests.ts';
+import { anIdledService, aSlice, type SliceBuilder } from '../support/manifests.ts';
 
 /** The Endpoints of the Service n/svc at the port that a Route names. */
 function authorities(port: string, ...slices: readonly SliceBuilder[]): string[] {
@@ -14,7 +15,7 @@ function authorities(port: string, ...slices: readonly SliceBuilder[]): string[]
 }
 
 function compile(port: string, slices: readonly EndpointSliceManifest[]): readonly { id: string; authority: string }[] {
-  return compileBackend({ id: backendId('n', 'svc', port), namespace: 'n', service: 'svc', port }, slices, false)
+  return compileBackend({ id: backendId('n', 'svc', port), namespace: 'n', service: 'svc', port }, slices, null, false)
     .endpoints;
 }
 
@@ -188,5 +189,86 @@ describe('who may be asked', () => {
   test('a ready one at another port does not keep the leaving ones out', () => {
     const other = aSlice('n/s2').of('svc').port(81, 'other').endpoint('10.0.0.2');
     expect(authorities('80', slice.port(80).endpoint('10.0.0.1', leaving), other)).toEqual(['10.0.0.1:80']);
+  });
+});
+
+describe('an idled Service (Route semantics 7.4, observed 21)', () => {
+  const service = anIdledService('n/svc', ['http:8081', 'grpc:9090', 'dns:53/UDP']);
+  const own = ['10.96.0.1:8081', '10.96.0.1:9090'];
+  const leaving = { ready: false, serving: true, terminating: true };
+  const gone = { ready: false, serving: false, terminating: true };
+  const empty = slice.port(80, 'http');
+
+  /** `idled` or not, and the Endpoints. */
+  function shown(of: ServiceManifest, port: string, slices: readonly SliceBuilder[], loopback = false): string[] {
+    const state = new ClusterState();
+    state.put('Service/n/svc', of);
+    const subject = { id: backendId('n', 'svc', port), namespace: 'n', service: 'svc', port };
+    const built = slices.map((each) => each.build());
+    const { idled, endpoints } = compileBackend(subject, built, state.idledService('n/svc'), loopback);
+    return [idled ? 'idled' : 'awake', ...endpoints.map(({ authority, h2c }) => `${authority}${h2c ? ' h2c' : ''}`)];
+  }
+
+  test.each<[string, SliceBuilder[], string[]]>([
+    ['no slice at all', [], ['awake']],
+    ['an empty slice', [empty], ['idled', ...own]],
+    ['a slice without ports', [slice], ['idled', ...own]],
+    ['a slice of host names', [slice.addressType('FQDN').port(80).endpoint('pod.test')], ['idled', ...own]],
+    ['a pod that is not ready', [empty.endpoint('10.0.0.1', notReady)], ['idled', ...own]],
+    ['a pod that has ended', [empty.endpoint('10.0.0.1', gone)], ['idled', ...own]],
+    ['a pod that is ready', [empty.endpoint('10.0.0.1')], ['awake', '10.0.0.1:80']],
+    ['one in another slice', [empty, aSlice('n/s2').port(81).endpoint('10.0.0.1')], ['awake', '10.0.0.1:81']],
+    ['a pod that serves while it terminates', [empty.endpoint('10.0.0.1', leaving)], ['awake', '10.0.0.1:80']],
+    ['a ready pod without a port', [slice.endpoint('10.0.0.1')], ['awake']],
+    // The cluster would lead from the Service's address to where we must not go.
+    ['a ready address that may not be dialled', [empty.endpoint('168.63.129.16')], ['awake']],
+    ['one that leaves and may not be dialled', [empty.endpoint('168.63.129.16', leaving)], ['awake']],
+  ])('%s', (_, slices, expected) => {
+    expect(shown(service, '', slices).map((each) => each.replace(' h2c', ''))).toEqual(expected);
+  });
+
+  test.each([
+    ['', ['10.96.0.1:8081', '10.96.0.1:9090 h2c']],
+    ['http', ['10.96.0.1:8081']],
+    ['8081', ['10.96.0.1:8081']],
+    ['grpc', ['10.96.0.1:9090 h2c']],
+    ['80', []],
+    ['1', []],
+    ['HTTP', []],
+    ['dns', []],
+    ['53', []],
+  ])('targetPort "%s" is the name or number of a port of the Service', (port, expected) => {
+    expect(shown(service, port, [empty])).toEqual(['idled', ...expected]);
+  });
+
+  test.each([
+    ['None', []],
+    ['', []],
+    ['svc.test', []],
+    ['127.0.0.1', []],
+    ['169.254.169.254', []],
+    ['fd00::10', ['[fd00::10]:80']],
+  ])('cluster IP "%s"', (clusterIp, expected) => {
+    expect(shown(anIdledService('n/svc', [':80'], clusterIp), '', [empty])).toEqual(['idled', ...expected]);
+  });
+
+  test('on loopback where that is allowed', () => {
+    expect(shown(anIdledService('n/svc', [':80'], '127.0.0.1'), '', [empty], true)).toEqual(['idled', '127.0.0.1:80']);
+  });
+
+  test.each([
+    ['empty', { 'idling.alpha.openshift.io/idled-at': '' }],
+    ['absent', {}],
+  ])('not with an annotation that is %s', (_, annotations) => {
+    expect(shown({ ...service, annotations }, '', [empty])).toEqual(['awake']);
+  });
+
+  test('the Endpoint is named like one without a pod', () => {
+    const state = new ClusterState();
+    state.put('Service/n/svc', service);
+    const subject = { id: backendId('n', 'svc', 'http'), namespace: 'n', service: 'svc', port: 'http' };
+    const compiled = compileBackend(subject, [empty.build()], state.idledService('n/svc'), false);
+    expect(compiled.endpoints.map(({ id }) => id)).toEqual(['ept:svc:http:10.96.0.1:8081']);
+    expect(compiled.leaving).toEqual([]);
   });
 });

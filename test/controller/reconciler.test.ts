@@ -10,7 +10,16 @@ import type { BackendId, Certificate, CertificateId, RouteKey } from '../../src/
 import { parseHost } from '../../src/table/host.ts';
 import { RevisionGap, RouteTable } from '../../src/table/route-table.ts';
 import { makeAuthority, makeCertificate } from '../support/certificates.ts';
-import { aRoute, aSecret, aService, aSlice, putAll, type RouteBuilder, removeAll } from '../support/manifests.ts';
+import {
+  anIdledService,
+  aRoute,
+  aSecret,
+  aService,
+  aSlice,
+  putAll,
+  type RouteBuilder,
+  removeAll,
+} from '../support/manifests.ts';
 
 const defaults: ReconcilerSettings = {
   allowWildcardRoutes: false,
@@ -891,12 +900,17 @@ describe('any sequence of events', () => {
       fc.constantFrom('kubernetes.io/tls', 'Opaque'),
     )
     .map(([ns, name, pair, type]): Manifest => aSecret(`${ns}/${name}`, pair, type));
-  const services = fc.tuple(namespace, service).map(([ns, name]): Manifest => aService(`${ns}/${name}`));
+  const services = fc
+    .tuple(namespace, service, fc.constantFrom('awake', '10.96.0.1', '10.96.0.2', 'None'), fc.constantFrom(80, 81))
+    .map(
+      ([ns, name, state, port]): Manifest =>
+        state === 'awake' ? aService(`${ns}/${name}`) : anIdledService(`${ns}/${name}`, [`http:${port}`], state),
+    );
   const object = fc.oneof(
     { weight: 6, arbitrary: route },
     { weight: 3, arbitrary: slice },
     { weight: 2, arbitrary: secret },
-    { weight: 1, arbitrary: services },
+    { weight: 2, arbitrary: services },
   );
   const event = fc.oneof(
     { weight: 8, arbitrary: object.map((manifest) => ({ kind: 'put' as const, manifest })) },
@@ -1023,6 +1037,58 @@ describe('any sequence of events', () => {
       }),
       { numRuns: 50 },
     );
+  });
+});
+
+describe('an idled Service', () => {
+  const route = (name: string, service: string): Manifest =>
+    aRoute(`n/${name}`).host(`${name}.test`).to(service).build();
+  const empty = aSlice('n/svc-1').of('svc').port(80).build();
+  const idled = anIdledService('n/svc', ['http:80']);
+  const endpoints = (cluster: Cluster): string[] =>
+    [...cluster.replica.backends.values()].flatMap((each) =>
+      each.endpoints.map(({ authority }) => `${each.service} ${each.idled ? 'idled' : 'at'} ${authority}`),
+    );
+
+  test('each change of it, or of its slices, changes its Backend and nothing else', () => {
+    const other = aSlice('n/other-1').of('other').port(80).endpoint('10.0.0.9').build();
+    const cluster = new Cluster().put(route('a', 'svc'), route('b', 'other'), aService('n/svc'), empty, other);
+    cluster.settle();
+    const steps: readonly (readonly [Manifest, string[]])[] = [
+      [idled, ['svc idled 10.96.0.1:80']],
+      [anIdledService('n/svc', ['http:81']), ['svc idled 10.96.0.1:81']],
+      [anIdledService('n/svc', ['http:81'], '10.96.0.2'), ['svc idled 10.96.0.2:81']],
+      [aSlice('n/svc-1').of('svc').port(80).endpoint('10.0.0.1').build(), ['svc at 10.0.0.1:80']],
+      [empty, ['svc idled 10.96.0.2:81']],
+      [aService('n/svc'), []],
+    ];
+    for (const [changed, expected] of steps) {
+      expect(cluster.put(changed).settle()).toMatchObject([{ kind: 'backend', key: 'n/svc:' }]);
+      expect(endpoints(cluster)).toEqual([...expected, 'other at 10.0.0.9:80']);
+    }
+    cluster.put(idled).settle();
+    cluster.remove(empty).settle();
+    expect(endpoints(cluster), 'without any slice').toEqual(['other at 10.0.0.9:80']);
+  });
+
+  test('the owners of its Routes are told when nothing can wake it, and only they', () => {
+    const cluster = new Cluster().put(route('a', 'svc'), route('b', 'other'), aService('n/svc'), empty);
+    cluster.settle();
+    const toldOf = (changed: Manifest): string[] => {
+      cluster.put(changed);
+      const told: string[] = [];
+      while (cluster.reconciler.dirty) {
+        told.push(...cluster.step().verdicts.map(({ route: { name }, verdict }) => `${name} ${wordsOf(verdict)}`));
+      }
+      return told;
+    };
+    expect(toldOf(anIdledService('n/svc', ['http:80'], 'None'))).toEqual([
+      'a Admitted, Service n/svc is idled and has no cluster IP: no request can wake it',
+    ]);
+    expect(endpoints(cluster)).toEqual([]);
+    expect(toldOf(anIdledService('n/svc', ['http:80'], 'None'))).toEqual([]);
+    expect(toldOf(idled)).toEqual(['a Admitted']);
+    expect(toldOf(aService('n/svc'))).toEqual([]);
   });
 });
 

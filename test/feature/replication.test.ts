@@ -226,7 +226,8 @@ function certificate(id: string, length: number): Change {
 function backend(id: string, port: number): Change {
   const key = id as BackendId;
   const endpoint = { id: `ept:${port}`, address: '10.0.0.1', port, authority: `10.0.0.1:${port}`, h2c: false };
-  return { kind: 'backend', key, entry: { id: key, namespace: 'n', service: 's', endpoints: [endpoint], leaving: [] } };
+  const entry = { id: key, namespace: 'n', service: 's', endpoints: [endpoint], leaving: [], idled: false };
+  return { kind: 'backend', key, entry };
 }
 
 function gone(change: Change): Change {

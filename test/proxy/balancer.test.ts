@@ -26,7 +26,7 @@ function tableOf(services: readonly Service[], port = ''): { readonly table: Rou
       const [address = '', number = ''] = authority.split(':');
       return aSlice(`n/${service}-${j}`).of(service).port(Number(number), name).endpoint(address).build();
     });
-    const entry = compileBackend({ id, namespace: 'n', service, port }, slices, false);
+    const entry = compileBackend({ id, namespace: 'n', service, port }, slices, null, false);
     table.load([{ kind: 'backend', key: id, entry }]);
     return { backend: id, weight };
   });
@@ -528,7 +528,7 @@ describe('the cookie', () => {
     const ending = { addresses: ['10.0.0.2'], ready: false, serving: true, terminating: true, pod: 'web-1' };
     const slices = [{ ...slice, endpoints: [...slice.endpoints, ending] }];
     const table = new RouteTable();
-    const entry = compileBackend({ id, namespace: 'n', service: 's0', port: '' }, slices, false);
+    const entry = compileBackend({ id, namespace: 'n', service: 's0', port: '' }, slices, null, false);
     table.load([{ kind: 'backend', key: id, entry }]);
     const rule = ruleOver([{ backend: id, weight: 1 }]);
     expect(picksOf({ table, rule }, [sticky('pod:web-1:s0::10.0.0.2:80'), anybody, anybody])).toEqual([

@@ -216,6 +216,23 @@ export function aService(key: string, ports: readonly ServicePort[] = []): Servi
   return { kind: 'Service', namespace, name, annotations: {}, type: 'ClusterIP', clusterIp: '10.96.0.1', ports };
 }
 
+/** A Service that is idled; its ports as `name:number`, TCP unless `/UDP` stands behind. */
+export function anIdledService(key: string, ports: readonly string[] = [], clusterIp = '10.96.0.1'): ServiceManifest {
+  const made = ports.map((text): ServicePort => {
+    const [, name = '', number = '', protocol = 'TCP'] = /^(.*):(\d+)(?:\/(.*))?$/.exec(text) ?? [];
+    // What it leads to is nobody's question: there are no pods.
+    return {
+      name,
+      port: Number(number),
+      targetPort: '1',
+      protocol,
+      appProtocol: name === 'grpc' ? 'kubernetes.io/h2c' : '',
+    };
+  });
+  const annotations = { 'idling.alpha.openshift.io/idled-at': '2026-01-01T00:00:00Z' };
+  return { ...aService(key, made), annotations, clusterIp };
+}
+
 /** A Secret of namespace/name, of the type that TLS takes. */
 export function aSecret(key: string, pair: PemPair, type = 'kubernetes.io/tls'): SecretManifest {
   const [namespace, name] = parts(key);

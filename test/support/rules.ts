@@ -19,6 +19,8 @@ export type ServiceWish = {
   readonly service: string;
   readonly pods: readonly (number | Endpoint)[];
   readonly weight?: number;
+  /** The pods are its own address. */
+  readonly idled?: true;
 };
 
 /** A Route, in few words; what is left out is as in a Route that only names its host. */
@@ -67,7 +69,7 @@ export function hostWithRoutes(
   for (const [i, wish] of wishes.entries()) {
     const name = wish.name ?? `${host.replace('*', 'any')}-${i}`;
     const services = wish.services ?? [{ service: name, pods: wish.pods ?? [] }];
-    changes.push(...services.map(({ service, pods }) => backend(service, pods)));
+    changes.push(...services.map(({ service, pods, idled }) => backend(service, pods, idled)));
     paths.push({
       route: routeKey(namespace, name),
       path: wish.path ?? '',
@@ -97,11 +99,11 @@ export function hostWithRoutes(
   return [...changes, { kind: 'host', key: entry.host, entry }];
 }
 
-/** The Endpoints behind a Service. */
-export function backend(service: string, pods: readonly (number | Endpoint)[]): Change {
+/** The Endpoints behind a Service; of one that is idled its own address. */
+export function backend(service: string, pods: readonly (number | Endpoint)[], idled = false): Change {
   const id = backendOf(service);
   const endpoints = pods.map((pod) => (typeof pod === 'number' ? endpoint(pod) : pod));
-  return { kind: 'backend', key: id, entry: { id, namespace, service, endpoints, leaving: [] } };
+  return { kind: 'backend', key: id, entry: { id, namespace, service, endpoints, leaving: [], idled } };
 }
 
 /** An Endpoint on this machine. */

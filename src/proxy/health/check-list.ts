@@ -42,7 +42,10 @@ function addChecks(
     const intervalMs = rule.checkIntervalMs ?? defaultIntervalMs;
     for (const { backend, weight } of rule.backends) {
       if (weight === 0) continue;
-      for (const endpoint of table.backends.get(backend)?.endpoints ?? []) {
+      const { endpoints = [], idled = false } = table.backends.get(backend) ?? {};
+      // A check would wake its pods.
+      if (idled) continue;
+      for (const endpoint of endpoints) {
         const key = checkKey(endpoint.authority, security);
         const known = checks.get(key);
         if (known !== undefined && known.intervalMs <= intervalMs) continue;

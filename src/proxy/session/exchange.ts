@@ -26,6 +26,7 @@ import { UpstreamStream } from '../upstream/shared-upstream.ts';
 import { cookieOf } from '../upstream/sticky-cookie.ts';
 import type { ConnectFailure, Upstream, UpstreamUser } from '../upstream/upstream.ts';
 import { UpstreamConnection } from '../upstream/upstream-connection.ts';
+import { pauseAfter, withoutIdled } from '../upstream/waking.ts';
 import { clientDer, clientRefusal } from './client-certificate.ts';
 import type { Downstream } from './downstream.ts';
 import type { ExchangeRecord } from './exchange-record.ts';
@@ -83,6 +84,10 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
   #upstream: Upstream | null = null;
   #pick: Pick | null = null;
   #tried: string[] = [];
+  /** Why the next try is one more; it counts when there is somebody to ask. */
+  #retryFor: ConnectFailure | 'stale' | null = null;
+  /** It lets the pods of an idled Service come before it tries again. */
+  #pausing = false;
   /** Where it waits for a pod that has as many requests as its Route lets it have. */
   #queue: RoutePlaces | null = null;
   #reused = false;
@@ -150,6 +155,7 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
     this.#upstreamBlocked = false;
     this.#trailers = '';
     if (this.#tried.length > 0) this.#tried = [];
+    this.#retryFor = null;
     this.#state = 'connecting';
     this.#bare = !this.#downstream.framed;
     this.#isGrpc = this.#bare && head.isGrpc;
@@ -269,7 +275,7 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
       this.#requestBody.begin('chunked', 0, true);
     }
     const behind = this.#requestBody.done ? rest : this.takeBody(rest);
-    if (this.#state === 'connecting') this.#dispatch(null);
+    if (this.#state === 'connecting') this.#dispatch();
     return behind;
   }
 
@@ -335,13 +341,13 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
     this.#answer(this.#context.settings.errorPage404Path === '' ? 503 : 404, 'no-route', null);
   }
 
-  /** Gives the request to an Endpoint not yet tried. `failure`: what became of the last one. */
-  #dispatch(failure: ConnectFailure | null): void {
+  /** Gives the request to an Endpoint not yet tried. */
+  #dispatch(): void {
     const rule = this.#rule;
     if (rule === null) return;
     const table = this.#context.table();
     if (rule.podConnections === null) {
-      this.#goTo(this.#context.balancer.pick(rule, table, this.#tried, this), rule, table, null, failure);
+      this.#goTo(this.#context.balancer.pick(rule, table, this.#tried, this), rule, table, null);
       return;
     }
     this.#record.leave();
@@ -349,7 +355,7 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
     const places = podPlaces.of(rule, rule.podConnections);
     const pick = podPlaces.pick(places, rule, table, this.#tried, this);
     if (pick === null || 'endpoint' in pick) {
-      this.#goTo(pick, rule, table, places, failure);
+      this.#goTo(pick, rule, table, places);
     } else if (places.wait(this, pick)) {
       this.#state = 'connecting';
       this.#queue = places;
@@ -368,7 +374,7 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
     const pick = this.#context.podPlaces.pick(places, rule, table, this.#tried, this);
     if (pick !== null && 'pod' in pick) return pick;
     this.#stopWaiting();
-    this.#goTo(pick, rule, table, places, null);
+    this.#goTo(pick, rule, table, places);
     return null;
   }
 
@@ -384,16 +390,17 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
   }
 
   /** `places`: those of the Route, where it has a limit. */
-  #goTo(
-    pick: Pick | null,
-    rule: PathRule,
-    table: RouteTable,
-    places: RoutePlaces | null,
-    failure: ConnectFailure | null,
-  ): void {
+  #goTo(pick: Pick | null, rule: PathRule, table: RouteTable, places: RoutePlaces | null): void {
+    const again = this.#retryFor;
     if (pick === null) {
-      this.#answer(503, failure === null ? this.#context.balancer.absence(rule, table) : 'connect-failed', failure);
+      if (again === null || again === 'stale') this.#answer(503, this.#context.balancer.absence(rule, table), null);
+      else if (!this.#awaitPods(again, rule, table)) this.#answer(503, 'connect-failed', again);
       return;
+    }
+    if (again !== null) {
+      this.#retryFor = null;
+      this.#record.retries++;
+      this.#context.metrics.series('headgate_upstream_retries_total', again).value++;
     }
     this.#pick = pick;
     this.#record.goesTo(pick);
@@ -487,14 +494,25 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
     if (this.#upstream instanceof UpstreamConnection) this.#context.connector.countDial(failure);
     this.#upstream = null;
     if (this.#pick !== null) this.#tried.push(this.#pick.endpoint.authority);
-    if (this.#mayRetry(failure)) this.#dispatch(failure);
+    if (this.#mayRetry(failure)) this.#dispatch();
     else this.#answer(503, 'connect-failed', failure);
+  }
+
+  /** Whether there is an idled Service whose pods may be coming: its address is tried again after a while. */
+  #awaitPods(failure: ConnectFailure, rule: PathRule, table: RouteTable): boolean {
+    const tried = withoutIdled(this.#tried, rule, table);
+    if (tried.length === this.#tried.length) return false;
+    this.#tried = tried;
+    this.#record.leave();
+    this.#pausing = true;
+    this.#downstream.setDeadline(pauseAfter(failure, this.#context.settings.connectTimeoutMs));
+    return true;
   }
 
   onUpstreamRefused(why: 'refused' | 'full'): void {
     this.#upstream = null;
     if (why === 'full') {
-      this.#dispatch(null);
+      this.#dispatch();
       return;
     }
     const isWhole = this.#state === 'connecting' || this.#sentBytes >= 0;
@@ -503,16 +521,15 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
         this.#held = this.#sent;
         this.#heldBytes = this.#sentBytes;
       }
-      this.#dispatch(null);
+      this.#dispatch();
     } else if (this.#relay.started) this.onTruncated();
     else this.#answer(503, 'connect-failed', 'the pod refused the request');
   }
 
-  /** Counts one more try, if there may be one. */
+  /** Whether there may be one more try, and why. */
   #mayRetry(reason: ConnectFailure | 'stale'): boolean {
     if (this.#record.retries === maxRetries) return false;
-    this.#record.retries++;
-    this.#context.metrics.series('headgate_upstream_retries_total', reason).value++;
+    this.#retryFor = reason;
     return true;
   }
 
@@ -539,7 +556,7 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
     }
     this.#dropUpstream();
     const isStale = how !== 'cut' && relay.silent && this.#reused && this.#repeatable;
-    if (isStale && this.#mayRetry('stale')) this.#dispatch(null);
+    if (isStale && this.#mayRetry('stale')) this.#dispatch();
     else this.#answer(502, 'upstream-closed', how === 'closed' ? null : 'reset');
   }
 
@@ -735,6 +752,11 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
 
   /** The deadline that was set last has passed. */
   timedOut(): void {
+    if (this.#pausing) {
+      this.#pausing = false;
+      this.#dispatch();
+      return;
+    }
     if (this.#queue !== null) {
       this.#stopWaiting();
       this.#answer(503, 'pods-busy', null);
@@ -773,6 +795,7 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
   }
 
   #forget(): void {
+    this.#pausing = false;
     if (this.#queue !== null) this.#stopWaiting();
     if (this.#sentBytes > 0) this.#sent = [];
     if (this.#heldBytes > 0) {

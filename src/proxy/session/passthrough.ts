@@ -20,9 +20,10 @@ import type { Load } from '../upstream/loads.ts';
 import type { Place, PlaceSeeker, PlaceWish, RoutePlaces } from '../upstream/route-places.ts';
 import type { ConnectFailure, UpstreamUser } from '../upstream/upstream.ts';
 import type { UpstreamConnection } from '../upstream/upstream-connection.ts';
+import { pauseAfter, withoutIdled } from '../upstream/waking.ts';
 import type { AnnouncedConnection } from './connection-ends.ts';
 
-/** Endpoints that are tried before the client is let down. */
+/** Further tries before the client is let down. */
 const maxRetries = 3;
 
 export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
@@ -40,6 +41,7 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
   readonly #startedMs: number = performance.now();
   #connectedMs = 0;
   #tried: string[] = [];
+  #retries = 0;
   #pick: Pick | null = null;
   #load: Load | null = null;
   #place: Place | null = null;
@@ -47,6 +49,8 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
   #queue: RoutePlaces | null = null;
   #waitsSinceMs = 0;
   #queuedMs = 0;
+  /** It lets the pods of an idled Service come before it tries again. */
+  #pausing = false;
   #slot: DeadlineSlot | null = null;
   #upstream: UpstreamConnection | null = null;
   #splice: Splice | null = null;
@@ -100,7 +104,7 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
     if (rule.allowedSources !== null && !isListed(rule.allowedSources, client)) this.#end('source-not-allowed');
     else if (rule.rateLimit !== null && !visits.mayConnect(rule.route, rule.rateLimit, client))
       this.#end('rate-limited');
-    else this.#dial(null);
+    else this.#dial();
   }
 
   /** Ends at once. */
@@ -109,23 +113,22 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
     else this.#splice.destroy(reason);
   }
 
-  #dial(failure: ConnectFailure | null): void {
+  #dial(): void {
     this.#leave();
     const rule = this.#rule;
-    const { balancer, podPlaces, deadlines, settings } = this.#context;
+    const { balancer, podPlaces } = this.#context;
     if (rule.podConnections === null) {
-      this.#goTo(balancer.pick(rule, this.#context.table(), this.#tried, this), null, failure);
+      this.#goTo(balancer.pick(rule, this.#context.table(), this.#tried, this), null);
       return;
     }
     const places = podPlaces.of(rule, rule.podConnections);
     const pick = podPlaces.pick(places, rule, this.#context.table(), this.#tried, this);
     if (pick === null || 'endpoint' in pick) {
-      this.#goTo(pick, places, failure);
+      this.#goTo(pick, places);
     } else if (places.wait(this, pick)) {
       this.#queue = places;
       this.#waitsSinceMs = performance.now();
-      this.#slot ??= deadlines.claim(this);
-      deadlines.set(this.#slot, settings.connectTimeoutMs);
+      this.#setDeadline(this.#context.settings.connectTimeoutMs);
     } else {
       this.#end('pods-busy');
     }
@@ -146,7 +149,7 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
     const pick = this.#context.podPlaces.pick(places, this.#rule, this.#context.table(), this.#tried, this);
     if (pick !== null && 'pod' in pick) return pick;
     this.#stopWaiting();
-    this.#goTo(pick, places, null);
+    this.#goTo(pick, places);
     return null;
   }
 
@@ -155,23 +158,39 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
   }
 
   onDeadline(): void {
-    this.#end('pods-busy');
+    if (!this.#pausing) {
+      this.#end('pods-busy');
+      return;
+    }
+    this.#stopWaiting();
+    this.#dial();
+  }
+
+  #setDeadline(ms: number): void {
+    const { deadlines } = this.#context;
+    this.#slot ??= deadlines.claim(this);
+    deadlines.set(this.#slot, ms);
   }
 
   #stopWaiting(): void {
     if (this.#queue !== null) this.#queuedMs += performance.now() - this.#waitsSinceMs;
     this.#queue?.stopWaiting(this);
     this.#queue = null;
+    this.#pausing = false;
     if (this.#slot !== null) this.#context.deadlines.release(this.#slot);
     this.#slot = null;
   }
 
-  #goTo(pick: Pick | null, places: RoutePlaces | null, failure: ConnectFailure | null): void {
+  #goTo(pick: Pick | null, places: RoutePlaces | null): void {
+    const failure = this.#failure;
     if (pick === null) {
-      this.#end(
-        failure === null ? this.#context.balancer.absence(this.#rule, this.#context.table()) : 'connect-failed',
-      );
+      if (failure === null) this.#end(this.#context.balancer.absence(this.#rule, this.#context.table()));
+      else if (!this.#awaitPods(failure)) this.#end('connect-failed');
       return;
+    }
+    if (failure !== null) {
+      this.#retries++;
+      this.#context.metrics.series('headgate_upstream_retries_total', failure).value++;
     }
     this.#pick = pick;
     this.#load = this.#context.balancer.loadOf(pick.endpoint);
@@ -207,12 +226,19 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
     this.#failure = failure;
     this.#upstream = null;
     if (this.#pick !== null) this.#tried.push(this.#pick.endpoint.authority);
-    if (this.#tried.length > maxRetries) {
-      this.#end('connect-failed');
-      return;
-    }
-    this.#context.metrics.series('headgate_upstream_retries_total', failure).value++;
-    this.#dial(failure);
+    if (this.#retries === maxRetries) this.#end('connect-failed');
+    else this.#dial();
+  }
+
+  /** Whether there is an idled Service whose pods may be coming: its address is tried again after a while. */
+  #awaitPods(failure: ConnectFailure): boolean {
+    const tried = withoutIdled(this.#tried, this.#rule, this.#context.table());
+    if (tried.length === this.#tried.length) return false;
+    this.#tried = tried;
+    this.#leave();
+    this.#pausing = true;
+    this.#setDeadline(pauseAfter(failure, this.#context.settings.connectTimeoutMs));
+    return true;
   }
 
   #leave(): void {
@@ -286,7 +312,7 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
       connectMs: splice === null ? null : this.#connectedMs - this.#startedMs - this.#queuedMs,
       receivedBytes: splice === null ? 0 : splice.received,
       sentBytes: splice === null ? 0 : splice.sent,
-      retries: this.#tried.length,
+      retries: this.#retries,
       terminationState: terminationState(reason, splice === null ? 'connect' : 'data', this.#failure),
     });
   }

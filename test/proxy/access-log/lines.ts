@@ -48,7 +48,14 @@ export function accessLine(wish: Partial<AccessLine> = {}, facts: Facts = plainF
     termination: 'none',
     pick: {
       endpoint: pod,
-      backend: { id: 'shop/shop:http' as never, namespace: 'shop', service: 'shop', endpoints: [pod], leaving: [] },
+      backend: {
+        id: 'shop/shop:http' as never,
+        namespace: 'shop',
+        service: 'shop',
+        endpoints: [pod],
+        leaving: [],
+        idled: false,
+      },
     },
     beganAtMs: facts.acceptedAtMs + 1500,
     handshakeMs: 0,
