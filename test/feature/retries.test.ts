@@ -1,6 +1,8 @@
 // A request that did not get through the first time: when it goes to another connection or pod, and when it must not.
 
+import { connect } from 'node:tls';
 import { describe, expect, test } from 'vitest';
+import type { AccessLine } from '../../src/proxy/access-log/access-line.ts';
 import { DataPlane } from '../support/data-plane.ts';
 import type { Message } from '../support/messages.ts';
 import { answering, getRequest, ok, Peer, Pod, RefusingPort, type Script } from '../support/peers.ts';
@@ -123,17 +125,35 @@ describe('a pod that refuses connections', () => {
     await client.write(getRequest('a.test'));
     expect((await client.message()).status).toBe(503);
     expect(plane.metric('headgate_upstream_connects_total', 'refused')).toBe(4);
+    expect(plane.metric('headgate_upstream_retries_total', 'refused')).toBe(3);
     expect(plane.answers(503, 'connect-failed')).toBe(1);
     expect(pod.connections).toHaveLength(0);
   });
 
-  test('the only pod is asked once', async () => {
+  test.each([1, 2, 3])('%i of them are asked once each, and as many tries but one are counted', async (count) => {
     await using refusing = await RefusingPort.find();
-    await using plane = await DataPlane.start(route({ host: 'a.test', pods: [refusing.port] }));
+    const dead = Array.from({ length: count }, (_, i) => endpoint(refusing.port, `127.0.0.${i + 2}`));
+    const accessLines: AccessLine[] = [];
+    await using plane = await DataPlane.start(route({ host: 'a.test', pods: dead }), { accessLines });
     using client = await Peer.connect(plane.httpPort);
     await client.write(getRequest('a.test'));
     expect((await client.message()).status).toBe(503);
-    expect(plane.metric('headgate_upstream_connects_total', 'refused')).toBe(1);
+    expect(plane.metric('headgate_upstream_connects_total', 'refused')).toBe(count);
+    expect(plane.metric('headgate_upstream_retries_total', 'refused')).toBe(count - 1);
+    expect(accessLines.map(({ retries }) => retries)).toEqual([count - 1]);
+  });
+
+  test.each([1, 2, 3])('%i of them behind a passthrough Route: counted alike', async (count) => {
+    await using refusing = await RefusingPort.find();
+    const dead = Array.from({ length: count }, (_, i) => endpoint(refusing.port, `127.0.0.${i + 2}`));
+    const accessLines: AccessLine[] = [];
+    const wish = { host: 'a.test', pods: dead, termination: 'passthrough' } as const;
+    await using plane = await DataPlane.start(route(wish), { accessLines });
+    const client = connect({ port: plane.httpsPort, host: '127.0.0.1', servername: 'a.test' }).on('error', () => {});
+    expect(await plane.ended()).toBe('connect-failed');
+    client.destroy();
+    expect(plane.metric('headgate_upstream_retries_total', 'refused')).toBe(count - 1);
+    expect(accessLines.map(({ retries }) => retries)).toEqual([count - 1]);
   });
 
   test('a Service that is all dead is passed over for the next one of the Route', async () => {

@@ -196,6 +196,19 @@ describe('what', () => {
       {},
     ],
     [
+      'the address of an idled Service counts, and is not checked',
+      [
+        {
+          host: 'a.test',
+          services: [
+            { service: 'a', pods: [1] },
+            { service: 'b', pods: [2, 3], idled: true },
+          ],
+        },
+      ],
+      { 'plain 127.0.0.1:1': 5_000 },
+    ],
+    [
       'the shortest interval of all Routes',
       [
         { host: 'a.test', pods: [1, 2], checkIntervalMs: 700 },

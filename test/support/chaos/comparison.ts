@@ -24,7 +24,12 @@ type SeenHost = {
 type TableEntry =
   | { readonly kind: 'revision' }
   | ({ readonly kind: 'host' } & SeenHost)
-  | { readonly kind: 'backend'; readonly id: string; readonly endpoints: readonly { readonly id: string }[] }
+  | {
+      readonly kind: 'backend';
+      readonly id: string;
+      readonly endpoints: readonly { readonly id: string }[];
+      readonly idled: boolean;
+    }
   | { readonly kind: 'certificate'; readonly id: string; readonly holds: string };
 
 /** One Route of `/debug/routes`. */
@@ -44,8 +49,10 @@ export function readTable(entries: readonly TableEntry[]): SeenTable {
   const certificates = new Map<string, string>();
   for (const entry of entries) {
     if (entry.kind === 'host') hosts.set(entry.host, entry);
-    else if (entry.kind === 'backend') backends.set(entry.id, entry.endpoints.map(({ id }) => id).sort());
-    else if (entry.kind === 'certificate') certificates.set(entry.id, entry.holds);
+    else if (entry.kind === 'backend') {
+      const ids = entry.endpoints.map(({ id }) => id).sort();
+      backends.set(entry.id, entry.idled ? ['idled', ...ids] : ids);
+    } else if (entry.kind === 'certificate') certificates.set(entry.id, entry.holds);
   }
   return { hosts, backends, certificates };
 }

@@ -75,7 +75,7 @@ export type ExpectedHost = {
 export type Expected = {
   readonly routes: ReadonlyMap<string, ExpectedRoute>;
   readonly hosts: ReadonlyMap<string, ExpectedHost>;
-  /** By Backend: the Endpoints, in the order of their names. */
+  /** By Backend: the Endpoints, in the order of their names, behind `idled` where it is. */
   readonly backends: ReadonlyMap<string, readonly string[]>;
 };
 
@@ -109,7 +109,9 @@ export function expected(objects: Objects, settings: ModelSettings, pems: Pems):
       isAdmitted,
       reason: isAdmitted ? '' : outcome.reason,
       message: isAdmitted ? '' : outcome.message,
-      warnings: isAdmitted ? [...outcome.warnings, ...missingServices(route, objects)] : [],
+      warnings: isAdmitted
+        ? [...outcome.warnings, ...unwakeableServices(route, objects), ...missingServices(route, objects)]
+        : [],
     });
   }
   const hosts = new Map<string, ExpectedHost>();
@@ -119,7 +121,7 @@ export function expected(objects: Objects, settings: ModelSettings, pems: Pems):
   const backends = new Map<string, readonly string[]>();
   for (const { route } of served) {
     for (const { backend, service } of backendsOf(route)) {
-      backends.set(backend, endpointsOf(route.namespace, service, route.targetPort, objects.slices));
+      backends.set(backend, endpointsOf(route.namespace, service, route.targetPort, objects));
     }
   }
   return { routes, hosts, backends };
@@ -144,7 +146,8 @@ export function expectedAnswers({ hosts, backends }: Expected): ExpectedAnswer[]
       const rule = paths.find((each) => `${asked}/`.startsWith(`${each.path}/`));
       const endpoints = (rule?.backends ?? [])
         .filter(({ weight }) => weight > 0)
-        .flatMap(({ backend }) => backends.get(backend) ?? []);
+        .flatMap(({ backend }) => backends.get(backend) ?? [])
+        .filter((id) => id !== 'idled');
       const ports = endpoints.filter((id) => id.includes(':127.0.0.1:')).map((id) => Number(/\d+$/.exec(id)?.[0]));
       const isSure = ports.length > 0 && ports.length === endpoints.length;
       answers.push({ host: name, path: asked, among: isSure ? ports : [...ports, 503] });
@@ -529,10 +532,11 @@ type SliceEndpoint = {
   readonly targetRef?: { readonly kind: string; readonly name: string };
 };
 
-function endpointsOf(namespace: string, service: string, targetPort: string, slices: readonly KubeObject[]): string[] {
-  const all = slices
+function endpointsOf(namespace: string, service: string, targetPort: string, objects: Objects): string[] {
+  const slices = objects.slices
     .filter(({ metadata }) => metadata.namespace === namespace)
-    .filter(({ metadata }) => metadata.labels?.['kubernetes.io/service-name'] === service)
+    .filter(({ metadata }) => metadata.labels?.['kubernetes.io/service-name'] === service);
+  const all = slices
     .filter((slice) => slice['addressType'] === 'IPv4' || slice['addressType'] === 'IPv6')
     .flatMap((slice) =>
       (slice['endpoints'] as SliceEndpoint[]).map((endpoint) => ({
@@ -542,6 +546,13 @@ function endpointsOf(namespace: string, service: string, targetPort: string, sli
     );
   const ready = all.filter(({ conditions }) => conditions?.ready ?? true);
   const leaving = all.filter(({ conditions }) => conditions?.serving === true && conditions.terminating === true);
+  const idled = idledService(namespace, service, objects);
+  if (idled !== null && slices.length > 0 && ready.length === 0 && leaving.length === 0) {
+    const ids = idled.ports
+      .filter(({ name, port }) => idled.clusterIP !== 'None' && ['', name, String(port)].includes(targetPort))
+      .map(({ name, port }) => `ept:${service}:${name}:${idled.clusterIP}:${port}`);
+    return ['idled', ...ids.sort()];
+  }
   const idsOf = (endpoints: typeof all): string[] =>
     endpoints.flatMap(({ addresses, ports, targetRef }) =>
       ports
@@ -555,6 +566,21 @@ function endpointsOf(namespace: string, service: string, targetPort: string, sli
   // Those that leave are better than none.
   const chosen = idsOf(ready);
   return [...new Set(chosen.length > 0 ? chosen : idsOf(leaving))].sort();
+}
+
+type IdledSpec = { readonly clusterIP: string; readonly ports: readonly SlicePort[] };
+
+/** The spec of a Service that is marked as idled (7.4); null for others. */
+function idledService(namespace: string, name: string, { services }: Objects): IdledSpec | null {
+  const service = services.find(({ metadata }) => metadata.namespace === namespace && metadata.name === name);
+  const mark = service?.metadata.annotations?.['idling.alpha.openshift.io/idled-at'] ?? '';
+  return mark === '' ? null : (service?.spec as IdledSpec);
+}
+
+function unwakeableServices({ namespace, services: named }: Route, objects: Objects): string[] {
+  return named
+    .filter(({ name }) => idledService(namespace, name, objects)?.clusterIP === 'None')
+    .map(({ name }) => `Service ${namespace}/${name} is idled and has no cluster IP: no request can wake it`);
 }
 
 /** Of the addresses that the world uses (2.4); loopback is allowed in tests. */

@@ -46,6 +46,7 @@ const forwardedAnnotation = 'haproxy.router.openshift.io/set-forwarded-headers';
 /** With which value of the other annotation each comes: a draw of its own would give the old seeds another course. */
 const proxyProtocols: Readonly<Record<string, string>> = { replace: 'v1', 'if-none': 'v2', 'of my own': 'of my own' };
 const proxyProtocolAnnotation = 'headgate.io/proxy-protocol';
+const idledAnnotation = 'idling.alpha.openshift.io/idled-at';
 
 const weights = {
   createRoute: 12,
@@ -435,20 +436,28 @@ export class World {
     }
   }
 
+  /** Made, idled, woken, deleted, in this order: a draw for it would give the old seeds another course. */
   #changeService(): boolean {
     const namespace = this.#random.pick(namespaces);
     const service = this.#random.pick(services);
-    if (this.#server.get('Service', namespace, service) === null) this.#createService(namespace, service);
-    else this.#server.delete('Service', namespace, service);
+    const known = this.#server.get('Service', namespace, service);
+    const mark = known?.metadata.annotations?.[idledAnnotation];
+    if (known === null) this.#createService(namespace, service);
+    else if (mark === '') this.#server.delete('Service', namespace, service);
+    else {
+      this.#server.update('Service', namespace, service, (draft) => {
+        draft.metadata.annotations = { [idledAnnotation]: mark === undefined ? '2026-01-01T00:00:00Z' : '' };
+      });
+    }
     return true;
   }
 
+  /** One Service is headless, one has a second port. */
   #createService(namespace: string, name: string): void {
-    this.#server.create({
-      kind: 'Service',
-      metadata: { name, namespace },
-      spec: { ports: [{ name: 'http', port: 80 }] },
-    });
+    const [port = 80, metrics = 81] = this.#options.podPorts;
+    const ports = [{ name: 'http', port }, ...(name === 's2' ? [{ name: 'metrics', port: metrics }] : [])];
+    const spec = { clusterIP: name === 's3' ? 'None' : '127.0.0.1', ports };
+    this.#server.create({ kind: 'Service', metadata: { name, namespace }, spec });
   }
 
   #putSecret(): boolean {
