@@ -161,13 +161,7 @@ export class FieldLines {
   /** The value of each line with this name, in lower case, dropped or not, in order. */
   fieldsNamed(name: string): string[] {
     const values: string[] = [];
-    for (let line = 0; line < this.count; line++) {
-      const at = this.#lineAt[line] ?? 0;
-      const end = at + name.length;
-      if (this.text.charCodeAt(end) === COLON && this.text.slice(at, end).toLowerCase() === name) {
-        values.push(this.value(line));
-      }
-    }
+    for (let line = 0; line < this.count; line++) if (this.#isNamed(line, name)) values.push(this.value(line));
     return values;
   }
 

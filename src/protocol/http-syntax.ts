@@ -119,12 +119,15 @@ export function fieldOf(text: string, start: number, end: number): number {
 }
 
 /**
- * Whether the text at `start` is this name of lower-case letters, digits and hyphens, whatever its case. The caller knows
- * that the length fits and that no control character stands there: then setting bit 5 makes no other character one of these.
+ * Whether the text at `start` is this name, given in lower case, whatever the case of its letters (RFC 9110 5.1). The caller
+ * knows that the length fits.
  */
 export function sameName(text: string, start: number, lower: string): boolean {
   for (let i = 0; i < lower.length; i++) {
-    if ((text.charCodeAt(start + i) | 0x20) !== lower.charCodeAt(i)) return false;
+    const c = text.charCodeAt(start + i);
+    const wanted = lower.charCodeAt(i);
+    // Bit 5 is the case of letters alone: it also lies between other characters of names, such as `^` and `~`.
+    if (c !== wanted && (c < 0x41 || c > 0x5a || (c | 0x20) !== wanted)) return false;
   }
   return true;
 }
