@@ -14,6 +14,7 @@ const minBytes = 20;
 const boundToBytes = ['content-range', 'content-digest', 'repr-digest', 'digest', 'content-md5'];
 
 const qPattern = /^(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)$/;
+const tagPattern = /(?:W\/)?"[^"]*"/g;
 const strongTag = /^"[\x21\x23-\x7e\x80-\xff]*"$/;
 
 /**
@@ -113,4 +114,18 @@ export function codedLines(head: ResponseHead, coding: Coding): string {
     if (strongTag.test(tag)) lines += `ETag: W/${tag}\r\n`;
   }
   return lines;
+}
+
+/**
+ * What a 304 says in place of its strong validator, which it loses, to a client that has the coded content: the weak one that
+ * came with it. By the strong one caches would find nothing to renew (RFC 9110 15.4.5, RFC 9111 4.3.4). Empty where the client
+ * has the content as it is, or something else. `ifNoneMatch`: by what the client has asked.
+ */
+export function notModifiedLines(head: ResponseHead, ifNoneMatch: string): string {
+  const tag = head.values('etag');
+  if (!strongTag.test(tag)) return '';
+  const asked: readonly string[] = ifNoneMatch.match(tagPattern) ?? [];
+  if (!asked.includes(`W/${tag}`) || asked.includes(tag)) return '';
+  head.drop('etag');
+  return `ETag: W/${tag}\r\n${varyLine(head)}`;
 }

@@ -57,16 +57,17 @@ export class FieldLines {
   readonly #kind: Uint8Array;
   readonly #dropped: Uint8Array;
 
-  constructor(maxHeaderLines: number) {
-    this.#lineAt = new Int32Array(maxHeaderLines + 1);
-    this.#valueAt = new Int32Array(maxHeaderLines);
-    this.#valueEnd = new Int32Array(maxHeaderLines);
-    this.#kind = new Uint8Array(maxHeaderLines);
-    this.#dropped = new Uint8Array(maxHeaderLines);
+  /** `room`: as many lines as there may ever be. */
+  constructor(room: number) {
+    this.#lineAt = new Int32Array(room + 1);
+    this.#valueAt = new Int32Array(room);
+    this.#valueEnd = new Int32Array(room);
+    this.#kind = new Uint8Array(room);
+    this.#dropped = new Uint8Array(room);
   }
 
-  /** Reads the lines from `at` to the end of the text (each with its CRLF). Null when all is well. */
-  scan(text: string, at: number): RefusalReason | null {
+  /** Reads the lines from `at` to the end of the text (each with its CRLF), up to `maxLines`. Null when all is well. */
+  scan(text: string, at: number, maxLines: number = this.#kind.length): RefusalReason | null {
     this.text = text;
     this.count = 0;
     this.present = 0;
@@ -78,7 +79,7 @@ export class FieldLines {
     let present = 0;
     let i = at;
     while (i < end) {
-      if (line === kinds.length) return 'too-many-fields';
+      if (line === maxLines) return 'too-many-fields';
       const nameAt = i;
       while (isTokenChar(text.charCodeAt(i))) i++;
       if (i === nameAt) {

@@ -21,6 +21,9 @@ const CR = 0x0d;
 const LF = 0x0a;
 const SP = 0x20;
 
+/** Lines that a head may have beyond what an upstream may send: those that the router adds, by actions above all. */
+const addedLines = 512;
+
 /** A response's head, as an upstream sent it. */
 export class ResponseHead {
   status = 0;
@@ -35,12 +38,27 @@ export class ResponseHead {
   #statusText = '';
   readonly #lines: FieldLines;
 
+  readonly #maxLines: number;
+
   constructor(limits: HeadLimits) {
-    this.#lines = new FieldLines(limits.maxHeaderLines);
+    this.#maxLines = limits.maxHeaderLines;
+    this.#lines = new FieldLines(limits.maxHeaderLines + addedLines);
   }
 
   /** Reads a head: everything up to, not including, the empty line. */
   read(text: string): RefusalReason | null {
+    return this.#read(text, this.#maxLines);
+  }
+
+  /**
+   * Reads a head, with its empty line, that was read and rendered before and has been changed since. It may have more lines
+   * than one of an upstream's. What the connection keeps is the upstream's word, and not to be asked for any more.
+   */
+  readAgain(text: string): RefusalReason | null {
+    return this.#read(text.slice(0, -2), this.#maxLines + addedLines);
+  }
+
+  #read(text: string, maxLines: number): RefusalReason | null {
     const version = readVersion(text, 0);
     if (version < 0 || text.charCodeAt(8) !== SP) return 'bad-status-line';
     let status = 0;
@@ -56,7 +74,7 @@ export class ResponseHead {
     else if (text.charCodeAt(i) !== CR) return 'bad-status-line';
     while (isValueChar(text.charCodeAt(i))) i++;
     if (text.charCodeAt(i) !== CR || text.charCodeAt(i + 1) !== LF) return 'bad-status-line';
-    const problem = this.#lines.scan(text, i + 2);
+    const problem = this.#lines.scan(text, i + 2, maxLines);
     if (problem !== null) return problem;
     this.status = status;
     this.minorVersion = version;

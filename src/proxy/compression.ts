@@ -31,9 +31,12 @@ export class Compression {
     this.#counts = { gzip: count('gzip'), br: count('br'), zstd: count('zstd'), limit: count('limit') };
   }
 
-  /** Whether an answer with this head is compressed for clients who want that, and so has to say that it varies. */
+  /**
+   * Whether an answer with this head is compressed for clients who want that, and so has to say that it varies; or speaks of
+   * one that was (304).
+   */
   concerns(head: ResponseHead): boolean {
-    return isCodable(head, this.#types);
+    return head.status === 304 || isCodable(head, this.#types);
   }
 
   /** The coding of such an answer to a client with this Accept-Encoding, counted; null for none. */

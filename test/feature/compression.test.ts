@@ -14,7 +14,7 @@ import { WebClient } from '../support/http2-peers/web-client.ts';
 import type { Handler } from '../support/http2-peers/web-pod.ts';
 import { type Message, valuesOf } from '../support/messages.ts';
 import { answering, getRequest, ok, Peer, Pod, untilStill } from '../support/peers.ts';
-import { route } from '../support/rules.ts';
+import { type RouteWish, route } from '../support/rules.ts';
 
 const compression: CompressionSettings = {
   compressionTypes: ['text/html', 'text/plain'],
@@ -128,18 +128,20 @@ describe('HTTP/1.1, byte for byte', () => {
   const page = 'x'.repeat(100);
   const html = 'Content-Type: text/html\r\n';
   const accepts = 'Accept-Encoding: gzip\r\n';
+  const plainLength = 'Content-Length: 100';
+  const coded = 'Content-Encoding: gzip\nVary: Accept-Encoding\nTransfer-Encoding: chunked';
 
   /** What one request with these fields gets from a pod with this answer, and what the pod got. */
   async function exchange(
     answer: string,
     request: string,
     options: { readonly head?: boolean } = {},
+    wish: Partial<RouteWish> = {},
   ): Promise<{ readonly message: Message; readonly seen: readonly Message[] }> {
     const seen: Message[] = [];
     await using pod = await Pod.start(answering(answer, seen));
-    await using plane = await DataPlane.start(route({ host: 'a.test', pods: [pod.port], forwarded: 'never' }), {
-      compression,
-    });
+    const given = { host: 'a.test', pods: [pod.port], forwarded: 'never', ...wish } as const;
+    await using plane = await DataPlane.start(route(given), { compression });
     using client = await Peer.connect(plane.httpPort);
     await client.write(request);
     return { message: await client.message(options), seen };
@@ -187,6 +189,59 @@ describe('HTTP/1.1, byte for byte', () => {
       'Vary: Accept-Encoding',
     ]);
     expect(message.body.toString()).toBe(head ? '' : page);
+  });
+
+  test.each([
+    ['W/"1"', ['ETag: W/"1"', 'Vary: Accept-Encoding']],
+    ['"1"', ['ETag: "1"']],
+  ])('a 304 for who has asked by %s names the content as the 200 did', async (tag, expected) => {
+    const request = getRequest('a.test', '/', `${accepts}If-None-Match: ${tag}\r\n`);
+    const { message } = await exchange('HTTP/1.1 304 Not Modified\r\nETag: "1"\r\n\r\n', request);
+    expect(message.fields).toEqual(expected);
+  });
+
+  // As with HAProxy, whose filters come after its rules (observed 37).
+  const acted: readonly (readonly [
+    title: string,
+    wish: readonly (readonly [name: string, value: string | null])[],
+    lines: string,
+    expected: readonly string[],
+  ])[] = [
+    [
+      'a type that is compressed',
+      [['Content-Type', 'text/html']],
+      'Content-Type: a/b\r\n',
+      ['Content-Type: text/html', coded],
+    ],
+    ['one that is not', [['Content-Type', 'a/b']], html, [plainLength, 'Content-Type: a/b']],
+    ['no type', [['Content-Type', null]], html, [plainLength]],
+    ['a coding', [['Content-Encoding', 'br']], html, ['Content-Type: text/html', plainLength, 'Content-Encoding: br']],
+    ['no coding', [['Content-Encoding', null]], `${html}Content-Encoding: br\r\n`, ['Content-Type: text/html', coded]],
+    [
+      'that it shall not be changed',
+      [['Cache-Control', 'no-transform']],
+      html,
+      ['Content-Type: text/html', plainLength, 'Cache-Control: no-transform'],
+    ],
+    [
+      'a strong validator, and what it varies by',
+      [
+        ['ETag', '"2"'],
+        ['Vary', 'Origin'],
+      ],
+      `${html}ETag: "1"\r\n`,
+      ['Content-Type: text/html', 'Vary: Origin', coded.replace('\nT', '\nETag: W/"2"\nT')],
+    ],
+  ];
+
+  test.each(acted)('an action that says %s is heard before the decision', async (_title, wish, lines, expected) => {
+    const responseActions = wish.map(([name, value]) => ({ name, parts: value === null ? null : [value] }));
+    const options = { responseActions, cookie: { name: 'c', attributes: 'path=/' } };
+    const { message } = await exchange(ok(page, lines), getRequest('a.test', '/', accepts), {}, options);
+    expect(message.fields.filter((line) => !line.startsWith('Set-Cookie: c=')).join('\n')).toBe(expected.join('\n'));
+    const body = valuesOf(message, 'content-encoding').includes('gzip') ? gunzipSync(message.body) : message.body;
+    expect(body.toString()).toBe(page);
+    expect(valuesOf(message, 'set-cookie')).toHaveLength(1);
   });
 
   test('an answer that is compressed, and what the pod was asked', async () => {

@@ -142,6 +142,43 @@ describe('answers', () => {
     }
   });
 
+  test.each([
+    [
+      'of a pod of HTTP/1.0 until the end of its connection',
+      'HTTP/1.0 200 OK\r\n\r\nhello',
+      ['X-R: 1', 'Connection: close'],
+    ],
+    [
+      'of a pod that closes',
+      'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello',
+      ['Content-Length: 5', 'X-R: 1'],
+    ],
+  ])('%s', async (_name, answer, expected) => {
+    await using pod = await Pod.start(async (peer) => {
+      await peer.message();
+      await peer.write(answer);
+      peer.finish();
+    });
+    const responseActions = actions('response', [['X-R', '1']]);
+    await using plane = await DataPlane.start(route({ host: 'a.test', pods: [pod.port], responseActions }));
+    using client = await Peer.connect(plane.httpPort);
+    await client.write(getRequest('a.test'));
+    const message = await client.message();
+    expect([message.fields, message.body.toString()]).toEqual([expected, 'hello']);
+    expect(plane.idleUpstreams).toBe(0);
+  });
+
+  test('with as many lines as a pod may send, and those of actions besides', async () => {
+    const lines = Array.from({ length: 99 }, (_, i) => `X-${i}: ${i}\r\n`).join('');
+    await using pod = await Pod.start(answering(ok('hello', lines)));
+    const wish = Array.from({ length: 100 }, (_, i): Wish[number] => [`Y-${i}`, '1']);
+    const responseActions = actions('response', wish);
+    await using plane = await DataPlane.start(route({ host: 'a.test', pods: [pod.port], responseActions }));
+    using client = await Peer.connect(plane.httpPort);
+    await client.write(getRequest('a.test'));
+    expect((await client.message()).fields).toHaveLength(200);
+  });
+
   test('of the router itself are not touched', async () => {
     const responseActions = actions('response', [['X-R', '1']]);
     await using plane = await DataPlane.start([

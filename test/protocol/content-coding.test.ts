@@ -8,6 +8,7 @@ import {
   forbidsChange,
   isCodable,
   isOfType,
+  notModifiedLines,
   varyLine,
   wantedCoding,
 } from '../../src/protocol/content-coding.ts';
@@ -209,6 +210,36 @@ describe('the head of a coded answer', () => {
   test.each(heads)('%s', (_title, lines, expected) => {
     const head = headOf(...lines);
     const own = codedLines(head, 'gzip');
+    expect(head.render(own).split('\r\n').slice(1, -2)).toEqual(expected);
+  });
+});
+
+describe('the validator of a 304', () => {
+  const strong = 'ETag: "a,b"';
+  const weakened = ['ETag: W/"a,b"', 'Vary: Accept-Encoding'];
+  const cases: readonly (readonly [
+    title: string,
+    lines: readonly string[],
+    asked: string,
+    expected: readonly string[],
+  ])[] = [
+    ['who has the coded content', [strong], 'W/"a,b"', weakened],
+    ['among others', [strong], '"x", W/"y",W/"a,b" , "z"', weakened],
+    ['that varies already', [strong, 'Vary: accept-encoding'], 'W/"a,b"', ['Vary: accept-encoding', weakened[0] ?? '']],
+    ['who has the content as it is', [strong], '"a,b"', [strong]],
+    ['who has both', [strong], '"a,b", W/"a,b"', [strong]],
+    ['who has another', [strong], 'W/"a", "b"', [strong]],
+    ['who has one with this in it', ['ETag: ","'], 'W/"a","b"', ['ETag: ","']],
+    ['who has any', [strong], '*', [strong]],
+    ['who did not ask', [strong], '', [strong]],
+    ['of a weak one', ['ETag: W/"a,b"'], 'W/"a,b"', ['ETag: W/"a,b"']],
+    ['without any', ['X-A: 1'], 'W/"a,b"', ['X-A: 1']],
+    ['that is none', ['ETag: a'], 'W/"a"', ['ETag: a']],
+    ['that is there twice', [strong, strong], 'W/"a,b"', [strong, strong]],
+  ];
+  test.each(cases)('%s', (_title, lines, asked, expected) => {
+    const head = headOf('HTTP/1.1 304 Not Modified', ...lines);
+    const own = notModifiedLines(head, asked);
     expect(head.render(own).split('\r\n').slice(1, -2)).toEqual(expected);
   });
 });

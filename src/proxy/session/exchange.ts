@@ -629,8 +629,11 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
     return lineValues(this.#headText, name);
   }
 
+  keepsBytes(): boolean {
+    return !this.editsHead() && (this.#context.fieldSpellings === null || !this.#downstream.framed);
+  }
+
   editsHead(): boolean {
-    if (this.#context.fieldSpellings !== null && this.#downstream.framed) return true;
     return this.#rule !== null && this.#rule.responseActions !== null;
   }
 

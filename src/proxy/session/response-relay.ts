@@ -1,7 +1,7 @@
 // The answer of a pod on its way to the client: its head read strictly, its body passed on in the framing that the client's
 // protocol has. Between two HTTP/1.1 connections bytes go on as they came; else content does. Used again for the next answer.
 
-import { codedLines, forbidsChange, varyLine } from '../../protocol/content-coding.ts';
+import { codedLines, forbidsChange, notModifiedLines, varyLine } from '../../protocol/content-coding.ts';
 import type { Framing, HeadLimits } from '../../protocol/field-lines.ts';
 import { GatheredBytes } from '../../protocol/gathered-bytes.ts';
 import { chunkedEnd, inChunk, keptTrailer } from '../../protocol/http-body.ts';
@@ -32,9 +32,11 @@ export interface RelayUser {
   replacedFields(): number;
   /** The values of a field of the request, comma-joined. `name`: in lower case. */
   requestValues(name: string): string;
-  /** Whether the head of the final response cannot go on as its own bytes, since it is changed further, ... */
+  /** Whether the head of the final response may go on as its own bytes, if nothing is to be added to it. */
+  keepsBytes(): boolean;
+  /** Whether it is changed further, ... */
   editsHead(): boolean;
-  /** ... and the head then, from its first line to the empty one. */
+  /** ... and the head then, with those lines in it, from its first line to the empty one. */
   editedHead(text: string): string;
   /** Something has been passed on, and more is to come. */
   onRelayed(): void;
@@ -153,7 +155,7 @@ export class ResponseRelay implements CoderUser {
   glance(view: Buffer): boolean {
     if (this.started || this.#input.length > 0 || !this.#downstream.framed) return false;
     if (view.length > maxDirectBytes || this.#minorVersion === 0 || !this.#user.mayStay()) return false;
-    if (this.#user.editsHead()) return false;
+    if (!this.#user.keepsBytes()) return false;
     const end = headEnd(view, 0);
     if (end < 0 || end > this.#limits.maxHeadBytes) return false;
     const head = this.#head;
@@ -234,6 +236,8 @@ export class ResponseRelay implements CoderUser {
     const downstream = this.#downstream;
     this.#keep(head);
     const body = this.#body;
+    const addedLines = this.#addedTo(head);
+    if (addedLines === null) return;
     const framing = head.framingFor(this.#record.method);
     const codingLines = this.#compression === null ? '' : this.#chooseCoding(this.#compression, head, framing);
     const coder = this.#coder;
@@ -247,7 +251,7 @@ export class ResponseRelay implements CoderUser {
       return;
     }
     this.started = true;
-    let ownLines = this.#addedTo(head) + codingLines;
+    let ownLines = addedLines + codingLines;
     if (coder !== null) {
       this.#startCoded(head, ownLines);
       this.#code(coder, content, rest);
@@ -255,28 +259,38 @@ export class ResponseRelay implements CoderUser {
     }
     if (!downstream.framed) {
       this.closes = false;
-      this.#sendHead(this.#user.editedHead(head.render(ownLines)), content);
+      this.#sendHead(head.render(ownLines), content);
     } else {
       this.closes = !this.#user.mayStay() || decode || body.framing === 'until-close';
       if (this.closes) ownLines += 'Connection: close\r\n';
       else if (this.#minorVersion === 0) ownLines += 'Connection: keep-alive\r\n';
       // What needs no change leaves as it came: head and body in one write, without a copy.
-      if (ownLines === '' && !this.#user.editsHead() && head.passable && sameBytes(content, rest)) {
+      if (ownLines === '' && this.#user.keepsBytes() && head.passable && sameBytes(content, rest)) {
         const start = at + head.compact(bytes, at);
         const message = start === 0 ? bytes : bytes.subarray(start);
         this.#record.sentBytes += message.length;
         downstream.sendBody(message, false);
       } else {
-        this.#sendHead(this.#user.editedHead(head.render(ownLines)), content);
+        this.#sendHead(head.render(ownLines), content);
       }
     }
     this.#passed(rest);
   }
 
-  /** The lines that the router adds to a head, after what they replace has been taken out of it. */
-  #addedTo(head: ResponseHead): string {
-    head.dropFields(this.#user.replacedFields());
-    return this.#user.addedLines();
+  /**
+   * The lines that the router adds to a head, after what they replace has been taken out of it; none where they are in it
+   * already, as the Route's actions have changed it: these come before compression (Route semantics 5.6, 5.22). Null: it has
+   * become no head, and the exchange is over.
+   */
+  #addedTo(head: ResponseHead): string | null {
+    const user = this.#user;
+    head.dropFields(user.replacedFields());
+    const lines = user.addedLines();
+    if (!user.editsHead()) return lines;
+    const problem = head.readAgain(user.editedHead(head.render(lines)));
+    if (problem === null) return '';
+    user.onBadResponse(problem);
+    return null;
   }
 
   #passBytes(chunk: Buffer): boolean {
@@ -360,13 +374,15 @@ export class ResponseRelay implements CoderUser {
       return;
     }
     this.#keep(head);
+    const addedLines = this.#addedTo(head);
+    if (addedLines === null) return;
     const bodyFraming = last ? 'none' : framing;
     const codingLines = this.#compression === null ? '' : this.#chooseCoding(this.#compression, head, bodyFraming);
     this.#body.begin(framing, head.contentLength, false);
     this.#body.done = last;
     this.started = true;
     this.#chunks = false;
-    let ownLines = this.#addedTo(head) + codingLines;
+    let ownLines = addedLines + codingLines;
     if (this.#coder !== null) {
       this.#startCoded(head, ownLines);
       this.#sendCodedHead();
@@ -384,7 +400,7 @@ export class ResponseRelay implements CoderUser {
       if (this.closes) ownLines += 'Connection: close\r\n';
       else if (this.#minorVersion === 0) ownLines += 'Connection: keep-alive\r\n';
     }
-    this.#sendHead(this.#user.editedHead(head.render(ownLines)), empty);
+    this.#sendHead(head.render(ownLines), empty);
     if (last) this.#user.onRelayOver();
     else this.#user.onRelayed();
   }
@@ -429,6 +445,7 @@ export class ResponseRelay implements CoderUser {
   #chooseCoding(compression: Compression, head: ResponseHead, framing: Framing): string {
     if (!compression.concerns(head)) return '';
     const user = this.#user;
+    if (head.status === 304) return notModifiedLines(head, user.requestValues('if-none-match'));
     // HTTP/1.0 has no way to send content of unknown length and keep its end.
     const isWanted =
       framing !== 'none' && this.#minorVersion === 1 && !forbidsChange(user.requestValues('cache-control'));
@@ -447,7 +464,7 @@ export class ResponseRelay implements CoderUser {
       ownLines += 'Transfer-Encoding: chunked\r\n';
       if (this.closes) ownLines += 'Connection: close\r\n';
     }
-    this.#codedHead = this.#user.editedHead(head.render(ownLines));
+    this.#codedHead = head.render(ownLines);
     this.#codedTrailers = '';
   }
 
