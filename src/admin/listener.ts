@@ -16,6 +16,7 @@ export type AdminTimes = {
 
 const usualTimes: AdminTimes = { firstByteMs: 10_000, handshakeMs: 10_000, headMs: 10_000 };
 const maxRequestMs = 30_000;
+/** With one more the connection is closed that has waited longest for a request of its peer. */
 const maxConnections = 256;
 /** First byte of a TLS record with a handshake message (RFC 8446 5.1). */
 const handshakeRecord = 0x16;
@@ -25,6 +26,8 @@ export class AdminListener {
   readonly #serve: (socket: Socket) => void;
   readonly #times: AdminTimes;
   readonly #sockets: Set<Socket> = new Set();
+  /** Those without a request that is being answered, by their ends; who has been so longest comes first. */
+  readonly #waiting: Map<string, Socket> = new Map();
   #tls: TlsServer | null = null;
 
   constructor(onRequest: (request: IncomingMessage, response: ServerResponse) => void, times: AdminTimes = usualTimes) {
@@ -35,9 +38,11 @@ export class AdminListener {
         headersTimeout: times.headMs,
         connectionsCheckingInterval: Math.ceil(times.headMs / 4),
       },
-      onRequest,
+      (request, response) => {
+        this.#busy(request.socket, response);
+        onRequest(request, response);
+      },
     );
-    this.#server.maxConnections = maxConnections;
     // A server that listens keeps the times of its connections; one that is only handed sockets does not. So this one does
     // listen, and what it would do with a connection is done once it is known to speak HTTP.
     const [serve] = this.#server.listeners('connection');
@@ -72,7 +77,13 @@ export class AdminListener {
   }
 
   #accept(socket: Socket): void {
+    if (this.#sockets.size >= maxConnections && !this.#dropLongestWaiting()) {
+      socket.destroy();
+      return;
+    }
+    const ends = endsOf(socket);
     this.#sockets.add(socket);
+    this.#waiting.set(ends, socket);
     const deadline = setTimeout(() => socket.destroy(), this.#times.firstByteMs);
     socket.on('error', () => {
       // It is gone, as `close` says.
@@ -80,6 +91,7 @@ export class AdminListener {
     socket.once('close', () => {
       clearTimeout(deadline);
       this.#sockets.delete(socket);
+      if (this.#waiting.get(ends) === socket) this.#waiting.delete(ends);
     });
     const onEnd = (): void => {
       socket.destroy();
@@ -100,4 +112,31 @@ export class AdminListener {
       }
     });
   }
+
+  /** Peers that say nothing must not keep out those who ask whether the router lives. False: all are being answered. */
+  #dropLongestWaiting(): boolean {
+    for (const [ends, socket] of this.#waiting) {
+      this.#waiting.delete(ends);
+      this.#sockets.delete(socket);
+      socket.destroy();
+      return true;
+    }
+    return false;
+  }
+
+  /** A whole head has come over this connection, which waits again when it is answered. */
+  #busy(socket: Socket, response: ServerResponse): void {
+    const ends = endsOf(socket);
+    const waiting = this.#waiting.get(ends);
+    if (waiting === undefined) return;
+    this.#waiting.delete(ends);
+    response.once('close', () => {
+      if (this.#sockets.has(waiting)) this.#waiting.set(ends, waiting);
+    });
+  }
+}
+
+/** What a connection and the TLS over it have in common. */
+function endsOf({ remoteAddress, remotePort, localAddress }: Socket): string {
+  return `${remoteAddress} ${remotePort} ${localAddress}`;
 }

@@ -21,7 +21,7 @@ function tlsOf({ certificate, key }: TestCertificate, settings: Partial<AdminTls
   return made.options;
 }
 
-/** A listener whose every answer is what was asked for. */
+/** A listener whose every answer is what was asked for; `/hang` has none. */
 class Port implements AsyncDisposable {
   readonly listener: AdminListener;
   readonly #bound: BoundSocket = new BoundSocket({ host: '127.0.0.1', port: 0 });
@@ -29,7 +29,9 @@ class Port implements AsyncDisposable {
 
   constructor(times: Partial<AdminTimes> = {}) {
     this.#times = { firstByteMs: 30_000, handshakeMs: 30_000, headMs: 30_000, ...times };
-    this.listener = new AdminListener((request, response) => answer(response, 200, `${request.url}`), this.#times);
+    this.listener = new AdminListener((request, response) => {
+      if (request.url !== '/hang') answer(response, 200, `${request.url}`);
+    }, this.#times);
   }
 
   get port(): number {
@@ -172,6 +174,77 @@ test('a client of TLS that sends no request is cut', async () => {
   served.listener.secure(tlsOf(first));
   using peer = await Peer.connectTls(served.port);
   await peer.ended;
+});
+
+describe('when as many are connected as may be', () => {
+  const room = 256;
+
+  /** The connections of peers, each having sent this, the first one first. */
+  async function besiege(port: number, count: number, sent: string | Buffer = ''): Promise<Peer[]> {
+    const peers: Peer[] = [];
+    for (let i = 0; i < count; i++) {
+      const peer = await Peer.connect(port);
+      peers.push(peer);
+      if (sent.length > 0) await peer.write(sent);
+    }
+    return peers;
+  }
+
+  /** A probe that must be answered at once: the connection of this peer makes place for it. */
+  async function probe(port: number, victim: Peer | undefined): Promise<void> {
+    using peer = await Peer.connect(port);
+    await peer.write(getRequest('x', '/healthz'));
+    expect((await peer.message()).body.toString()).toBe('/healthz');
+    await victim?.ended;
+  }
+
+  test.each([
+    ['nothing', ''],
+    ['half a head', 'GET /healthz HTTP/1.1\r\nHost: x\r\n'],
+    ['one byte of TLS', Buffer.from([0x16])],
+  ])('and all have sent %s, the one that was first makes place for a probe', async (_title, sent) => {
+    await using served = await new Port().open();
+    served.listener.secure(tlsOf(first));
+    const peers = await besiege(served.port, room, sent);
+    // Each probe leaves its place.
+    await probe(served.port, peers[0]);
+    using second = await Peer.connect(served.port);
+    await probe(served.port, peers[1]);
+    await second.write(getRequest('x', '/late'));
+    expect((await second.message()).body.toString()).toBe('/late');
+    for (const peer of peers) peer[Symbol.dispose]();
+  });
+
+  test('who is being answered stays, and who was answered waits anew', async () => {
+    await using served = await new Port().open();
+    served.listener.secure(tlsOf(first));
+    using asking = await Peer.connectTls(served.port);
+    await asking.write(getRequest('x', '/hang'));
+    using answered = await Peer.connectTls(served.port);
+    const silent = await besiege(served.port, room - 2);
+    const ask = async (): Promise<void> => {
+      await answered.write(getRequest('x', '/again'));
+      expect((await answered.message()).body.toString()).toBe('/again');
+    };
+    await ask();
+    await probe(served.port, silent[0]);
+    await ask();
+    const more = await besiege(served.port, room - 2);
+    for (const peer of silent) await peer.ended;
+    await ask();
+    expect(asking.end).toBeNull();
+    for (const peer of [...silent, ...more]) peer[Symbol.dispose]();
+  });
+
+  test('and all are being answered, a newcomer is closed on', async () => {
+    await using served = await new Port().open();
+    const peers = await besiege(served.port, room, getRequest('x', '/hang', 'Expect: 100-continue\r\n'));
+    // Each is known to be read before the next one comes.
+    for (const peer of peers) await peer.untilText('100 Continue');
+    using late = await Peer.connect(served.port);
+    await late.ended;
+    for (const peer of peers) peer[Symbol.dispose]();
+  });
 });
 
 test('closing ends every connection, whatever it is at', async () => {
