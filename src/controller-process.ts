@@ -4,6 +4,7 @@ import type { RouteReport } from './admin/server.ts';
 import { AdminPort } from './admin-port.ts';
 import type { Config } from './config/schema.ts';
 import { Controller } from './controller/controller.ts';
+import { pageNames } from './proxy/answers.ts';
 import { type ControllerStart, notify, onOrders, type ProcessState, startHeartbeat } from './replication/control.ts';
 import { formatRevision } from './table/delta.ts';
 import { createLog } from './telemetry/log.ts';
@@ -63,7 +64,8 @@ function start(
   startHeartbeat(() => metrics.snapshot());
   try {
     const onStuck = (worker: number): void => notify({ kind: 'stuck', worker });
-    const controller = new Controller(order.config, order.epoch, order.fallbackCertificate, log, metrics, onStuck);
+    const { config, epoch, fallbackCertificate } = order;
+    const controller = new Controller(config, epoch, fallbackCertificate, pageNames, log, metrics, onStuck);
     const admin = new AdminPort(
       order,
       {

@@ -59,11 +59,15 @@ export class Controller {
   #scheduled = false;
   #dirtySinceMs = 0;
 
-  /** `onStuck`: a worker has not taken over a Revision for ten seconds. */
+  /**
+   * `pageNames`: the reasons and statuses that workers answer with. `onStuck`: a worker has not taken over a Revision for ten
+   * seconds.
+   */
   constructor(
     config: Config,
     epoch: number,
     fallback: KeptCertificate,
+    pageNames: readonly string[],
     log: Log,
     metrics: Metrics,
     onStuck: (worker: number) => void,
@@ -90,7 +94,7 @@ export class Controller {
       this.#reconciler.setClientAuthority(authority);
       this.#schedule();
     });
-    this.#errorPages = new ErrorPageFiles(config, log, (pages) => {
+    this.#errorPages = new ErrorPageFiles(config, pageNames, log, (pages) => {
       this.#reconciler.setErrorPages(pages);
       this.#schedule();
     });

@@ -17,14 +17,25 @@ export class ErrorPageFiles {
   readonly #files: WatchedFiles | null;
   /** The names of the first files; those of the folder say theirs. */
   readonly #names: readonly string[];
+  readonly #possible: ReadonlySet<string>;
+  /** Paths of the folder that have been told of as being for nothing. */
+  readonly #told: Set<string> = new Set();
   readonly #log: Log;
   readonly #onChange: (pages: ReadonlyMap<string, ErrorPage>) => void;
   /** By path. */
   #good: Map<string, ErrorPage> = new Map();
   #problem = '';
 
-  /** `onChange` hears of all pages by name whenever one of them has changed, for the first time within `start`. */
-  constructor(settings: ErrorPageSettings, log: Log, onChange: (pages: ReadonlyMap<string, ErrorPage>) => void) {
+  /**
+   * `pageNames`: the reasons and statuses that there are answers with. `onChange` hears of all pages by name whenever one of them
+   * has changed, for the first time within `start`.
+   */
+  constructor(
+    settings: ErrorPageSettings,
+    pageNames: readonly string[],
+    log: Log,
+    onChange: (pages: ReadonlyMap<string, ErrorPage>) => void,
+  ) {
     const { errorPage503Path, errorPage404Path, errorPagesDirectory } = settings;
     this.#log = log;
     this.#onChange = onChange;
@@ -33,6 +44,8 @@ export class ErrorPageFiles {
       { path: errorPage404Path, name: '404' },
     ].filter(({ path }) => path !== '');
     this.#names = named.map(({ name }) => name);
+    // What no Route is for is answered with 404 only where that has a page of its own.
+    this.#possible = new Set(pageNames.filter((name) => name !== '404' || errorPage404Path !== ''));
     const paths = named.map(({ path }) => path);
     const onFiles = (texts: FileTexts, found: readonly string[]): void => this.#changed(texts, found);
     this.#files =
@@ -69,6 +82,10 @@ export class ErrorPageFiles {
       if (reading.kind === 'malformed') this.#complain(path, reading.problem);
       const page = reading.kind === 'page' ? reading.page : this.#good.get(path);
       if (page === undefined) continue;
+      if (!this.#possible.has(name)) {
+        this.#warn(path);
+        continue;
+      }
       good.set(path, page);
       // The folder goes before the two files: what it has is meant for this router.
       pages.set(name, page);
@@ -77,6 +94,13 @@ export class ErrorPageFiles {
     this.#good = good;
     this.#log.info({ pages: [...pages.keys()] }, 'error pages');
     this.#onChange(pages);
+  }
+
+  #warn(path: string): void {
+    if (this.#told.has(path)) return;
+    this.#told.add(path);
+    const possible = [...this.#possible].join(' ');
+    this.#log.warn({ file: path, possible }, 'error page is for a status or reason that no answer has');
   }
 
   #complain(path: string, problem: string): void {

@@ -40,6 +40,9 @@ const statusOfRefusal = {
   'unknown-protocol': 501,
 } as const;
 
+/** All of them. */
+export const refusalReasons: readonly string[] = Object.keys(statusOfRefusal);
+
 /** The refusal for this reason, with its status. */
 export function refusal(reason: RefusalReason): Refusal {
   return { status: statusOfRefusal[reason], reason };

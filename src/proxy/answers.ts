@@ -1,7 +1,7 @@
 // Answers that the router makes itself: pages that say their reason, redirects, the health path. Counted and logged here,
 // so that "why did I get a 503?" has one place to look.
 
-import type { RefusalReason } from '../protocol/refusals.ts';
+import { type RefusalReason, refusalReasons } from '../protocol/refusals.ts';
 import type { RouteKey } from '../table/entries.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -50,7 +50,10 @@ const phrases: Readonly<Record<number, string>> = {
   505: 'HTTP Version Not Supported',
 };
 
-const explanations: Readonly<Partial<Record<AnswerReason, string>>> = {
+/** Reasons that have a page and are none of the readers'. */
+type OwnReason = Exclude<AnswerReason, RefusalReason | 'redirect' | 'health'>;
+
+const ownExplanations: Readonly<Record<OwnReason, string>> = {
   'no-route': 'No Route of this router has this host and path on this port.',
   'no-endpoint':
     'There is a Route for this address, but none of its Services has a ready pod on the port that it names.',
@@ -68,8 +71,19 @@ const explanations: Readonly<Partial<Record<AnswerReason, string>>> = {
   'bad-response': 'What the pod answered is not a valid HTTP response.',
   misdirected:
     'This address has other TLS settings than the one that the connection was opened for. Ask again on a new connection.',
+};
+
+const explanations: Readonly<Partial<Record<AnswerReason, string>>> = {
+  ...ownExplanations,
   'head-timeout': 'The request did not arrive in time.',
 };
+
+/** What a page may be for: the reasons of answers that have one, and their statuses. */
+export const pageNames: readonly string[] = [
+  ...Object.keys(ownExplanations),
+  ...refusalReasons,
+  ...Object.keys(phrases).filter((status) => Number(status) >= 400),
+];
 
 /** The phrase that goes with a status of the router's own. */
 export function phraseOf(status: number): string {

@@ -61,6 +61,32 @@ test('pages are served by every worker, and followed as they change; a broken ve
   expect((await get(router.httpPort, 'a b')).body).toBe('400 bad-host');
 });
 
+test('a page for what no answer has is told of once, with what there is', async () => {
+  using folder = new ManifestFolder();
+  using pages = new MountedPages();
+  const files = {
+    '404.html': 'a',
+    '500.html': 'b',
+    'no-rout.html': 'c',
+    '503.html': '{{reason}}',
+    'bad-host.html': 'e',
+  };
+  pages.put(files);
+  await using router = await RunningRouter.start(folder, ['--workers', '1', '--error-pages', pages.path]);
+  expect((await get(router.httpPort, 'nobody.test')).body).toBe('no-route');
+  expect((await get(router.httpPort, 'a b')).body).toBe('e');
+  const changed = router.nextLine(({ msg }) => msg === 'error pages');
+  pages.put({ ...files, '503.html': 'new' });
+  expect(await changed).toMatchObject({ pages: expect.arrayContaining(['503', 'bad-host']) });
+  const told = router.lines.filter(({ msg }) => msg === 'error page is for a status or reason that no answer has');
+  expect(told.map(({ file }) => file).sort()).toEqual(
+    ['404.html', '500.html', 'no-rout.html'].map((name) => join(pages.path, name)),
+  );
+  const possible = String(told[0]?.['possible']).split(' ');
+  expect(possible).toEqual(expect.arrayContaining(['no-route', 'connect-failed', 'bad-host', '503', '400']));
+  for (const name of ['404', '200', '302', 'redirect', 'health']) expect(possible).not.toContain(name);
+});
+
 test.each([
   ['503.html', '', 'is empty'],
   ['503.http', '<html></html>', 'has no empty line behind its head'],
