@@ -69,7 +69,10 @@ function start(
     const admin = new AdminPort(
       order,
       {
-        publicHttpsPort: order.config.publicHttpsPort,
+        settings: {
+          publicHttpsPort: config.publicHttpsPort,
+          noRouteStatus: config.errorPage404Path === '' ? 503 : 404,
+        },
         table: () => controller.table,
         routes: () => reports(controller),
         warningsOf: (route) => {

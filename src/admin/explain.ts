@@ -4,10 +4,11 @@
 import { isIP } from 'node:net';
 import { isListed } from '../table/address-list.ts';
 import { formatRevision } from '../table/delta.ts';
-import type { ClientAuth, PathRule, RouteKey, RouteOptions, Scheme } from '../table/entries.ts';
+import type { ClientAuth, PathRule, RouteKey, Scheme } from '../table/entries.ts';
 import { parseHost, wildcardOf } from '../table/host.ts';
 import { pathCovers } from '../table/path.ts';
 import { type HttpMatch, type RouteTable, serves, type TlsMatch } from '../table/route-table.ts';
+import { type ExplainedRule, explainedRule } from './explained-rule.ts';
 
 export type ExplainQuery = {
   readonly url: string;
@@ -50,25 +51,7 @@ export type Explanation = {
   };
   readonly match: HttpMatch['kind'] | 'passthrough';
   readonly route: string | null;
-  readonly rule: {
-    readonly host: string;
-    readonly path: string;
-    readonly termination: string;
-    readonly insecurePolicy: string;
-    readonly podVerification: string | null;
-    readonly forwardedHeaders: string;
-    readonly balance: string;
-    /** Name of the sticky cookie. */
-    readonly cookie: string | null;
-    readonly allowedSources: readonly string[] | null;
-    readonly rewrite: RouteOptions['rewrite'];
-    /** Null: the router's own. */
-    readonly serverTimeoutMs: number | null;
-    readonly tunnelTimeoutMs: number | null;
-    readonly hsts: string | null;
-    /** What is demanded of the client, by the Route or by the router. */
-    readonly clientAuth: ClientAuth | null;
-  } | null;
+  readonly rule: ExplainedRule | null;
   readonly services: readonly ExplainedService[];
   readonly answer: string;
   readonly candidates: readonly Candidate[];
@@ -76,11 +59,19 @@ export type Explanation = {
   readonly warnings: readonly string[];
 };
 
+/** The settings that an answer depends on. */
+export type ExplainSettings = {
+  /** Where redirects lead to. */
+  readonly publicHttpsPort: number;
+  /** What a request is answered with that no Route is for. */
+  readonly noRouteStatus: 404 | 503;
+};
+
 /** Explains a request, or says what is wrong with the question. `warningsOf`: what the owner of a Route has been told. */
 export function explain(
   table: RouteTable,
   query: ExplainQuery,
-  publicHttpsPort: number,
+  { publicHttpsPort, noRouteStatus }: ExplainSettings,
   warningsOf: (route: RouteKey) => readonly string[],
 ): Explanation | { readonly problem: string } {
   const url = parseUrl(query.url);
@@ -105,7 +96,7 @@ export function explain(
       tls: { treatment: 'passthrough', certificate: null, route: rule.route, clientAuth: null },
       match: 'passthrough',
       route: rule.route,
-      rule: describeRule(rule, sni ?? name, null),
+      rule: explainedRule(rule, sni ?? name, null),
       services,
       answer: passthroughAnswer(table, rule, query.from),
       candidates: [],
@@ -130,9 +121,10 @@ export function explain(
           },
     match: match.kind,
     route: rule?.route ?? null,
-    rule: rule === null ? null : describeRule(rule, hostOfRule(table, rule, name), demanded),
+    rule: rule === null ? null : explainedRule(rule, hostOfRule(table, rule, name), demanded),
     services: rule === null ? [] : servicesOf(table, rule),
-    answer: answerOf(match, publicHttpsPort === 443 ? name : `${name}:${publicHttpsPort}`, path, refusal),
+    answer:
+      refusal ?? answerOf(match, publicHttpsPort === 443 ? name : `${name}:${publicHttpsPort}`, path, noRouteStatus),
     candidates: candidatesOf(table, name, path, scheme, match),
     warnings: rule === null ? [] : warningsOf(rule.route),
   };
@@ -182,27 +174,6 @@ function clientRefusalOf(demanded: ClientAuth | null, tlsMatch: TlsMatch | null)
     : 'with a client certificate what the pod answers; without one 403 (no-client-certificate)';
 }
 
-function describeRule(rule: PathRule, host: string, clientAuth: ClientAuth | null): Explanation['rule'] {
-  const { termination, insecurePolicy, upstreamTls, forwarded, balance, cookie, allowedSources } = rule;
-  const podVerification = upstreamTls === null ? null : upstreamTls.verify;
-  return {
-    host,
-    path: rule.path === '' ? '/' : rule.path,
-    termination,
-    insecurePolicy,
-    podVerification,
-    forwardedHeaders: forwarded,
-    balance,
-    cookie: cookie?.name ?? null,
-    allowedSources,
-    rewrite: rule.rewrite,
-    serverTimeoutMs: rule.serverTimeoutMs,
-    tunnelTimeoutMs: rule.tunnelTimeoutMs,
-    hsts: rule.hsts,
-    clientAuth,
-  };
-}
-
 function hostOfRule(table: RouteTable, rule: PathRule, name: string): string {
   const host = parseHost(name);
   if (host === undefined) return name;
@@ -227,8 +198,7 @@ function servicesOf(table: RouteTable, rule: PathRule): ExplainedService[] {
   });
 }
 
-function answerOf(match: HttpMatch, authority: string, path: string, refusal: string | null): string {
-  if (refusal !== null) return refusal;
+function answerOf(match: HttpMatch, authority: string, path: string, noRouteStatus: number): string {
   switch (match.kind) {
     case 'forward':
       return 'what the pod answers';
@@ -237,7 +207,7 @@ function answerOf(match: HttpMatch, authority: string, path: string, refusal: st
     case 'unavailable':
       return '503 (no-endpoint)';
     case 'unknown':
-      return '503 (no-route)';
+      return `${noRouteStatus} (no-route)`;
   }
 }
 

@@ -8,7 +8,7 @@ import type { RouteKey } from '../table/entries.ts';
 import type { RouteTable } from '../table/route-table.ts';
 import type { SeriesSnapshot } from '../telemetry/metrics.ts';
 import { AccessControl, type AccessRules, type Subresource } from './access.ts';
-import { explain } from './explain.ts';
+import { type ExplainSettings, explain } from './explain.ts';
 import { exposition } from './exposition.ts';
 import { Health, type HealthSubject } from './health.ts';
 import { AdminListener } from './listener.ts';
@@ -31,8 +31,7 @@ export type RouteReport = {
 
 /** What the admin port asks of the rest. */
 export type AdminSubject = HealthSubject & {
-  /** Where redirects lead to. */
-  readonly publicHttpsPort: number;
+  readonly settings: ExplainSettings;
   readonly table: () => RouteTable;
   readonly routes: () => Iterable<RouteReport>;
   /** What the owner of a Route should look at although it is admitted. */
@@ -136,7 +135,7 @@ export class AdminServer {
           return { name: text.slice(0, colon).trim(), value: text.slice(colon + 1).trim() };
         });
         const query = { url: url.searchParams.get('url') ?? '', headers, from: url.searchParams.get('from') };
-        const explanation = explain(subject.table(), query, subject.publicHttpsPort, subject.warningsOf);
+        const explanation = explain(subject.table(), query, subject.settings, subject.warningsOf);
         answerJson(response, 'problem' in explanation ? 400 : 200, explanation);
         return;
       }

@@ -1,7 +1,8 @@
 // `headgate explain`: asks the running router what a request would get, and why.
 
 import { parseArgs } from 'node:util';
-import type { ExplainedService, Explanation } from '../admin/explain.ts';
+import type { Explanation } from '../admin/explain.ts';
+import { explanationText } from './explanation-text.ts';
 
 const usage = `usage: headgate explain URL [--header NAME:VALUE ...] [--from ADDRESS] [--admin-port PORT] [-o json]
 
@@ -53,7 +54,7 @@ export async function explainCommand(args: readonly string[]): Promise<number> {
     process.stderr.write(`headgate explain: ${answer.problem}\n`);
     return 2;
   }
-  process.stdout.write(output === 'json' ? text : describe(answer));
+  process.stdout.write(output === 'json' ? text : explanationText(answer));
   return 0;
 }
 
@@ -69,40 +70,4 @@ function parse(args: readonly string[]) {
       help: { type: 'boolean', short: 'h' },
     },
   });
-}
-
-function describe(answer: Explanation): string {
-  const { request, tls, rule } = answer;
-  const lines = [
-    `request    ${request.scheme}://${request.host}${request.path}   (table revision ${answer.revision})`,
-    `tls        ${tls.treatment}${tls.certificate === null ? '' : `, certificate ${tls.certificate.slice(0, 16)}`}`,
-    `match      ${answer.match}${answer.route === null ? '' : ` by Route ${answer.route}`}`,
-  ];
-  if (rule !== null) {
-    lines.push(
-      `rule       host ${rule.host}, path ${rule.path}, termination ${rule.termination}, insecure ${rule.insecurePolicy}`,
-    );
-    if (rule.clientAuth !== null) {
-      const { demand, authority } = rule.clientAuth;
-      lines.push(`clients    certificate ${demand}, authority ${authority.slice(0, 16)}`);
-    }
-    if (rule.allowedSources !== null) lines.push(`sources    ${rule.allowedSources.join(' ') || 'nobody'}`);
-    const cookie = rule.cookie === null ? 'no cookie' : `cookie ${rule.cookie}`;
-    lines.push(`balance    ${rule.balance}, ${cookie}`);
-    if (rule.rewrite !== null) lines.push(`rewrite    ${rule.rewrite.prefix || '/'} to ${rule.rewrite.target}`);
-    if (rule.podVerification !== null) lines.push(`pods       verified by: ${rule.podVerification}`);
-  }
-  for (const service of answer.services) lines.push(`service    ${describeService(service)}`);
-  lines.push(`answer     ${answer.answer}`);
-  for (const warning of answer.warnings) lines.push(`warning    ${warning}`);
-  for (const { host, route, path, outcome } of answer.candidates) {
-    lines.push(`candidate  ${route} (${host}${path}): ${outcome}`);
-  }
-  return `${lines.join('\n')}\n`;
-}
-
-function describeService({ service, weight, share, endpoints, idled }: ExplainedService): string {
-  const who = endpoints.length === 0 ? 'no ready endpoint' : endpoints.join(', ');
-  const state = !idled ? '' : endpoints.length === 0 ? ' (idled)' : ' (idled: a connection wakes its pods)';
-  return `${service}  weight ${weight}, ${(share * 100).toFixed(1)} % of the requests: ${who}${state}`;
 }

@@ -73,9 +73,25 @@ export function parseHeaderValue(text: string, direction: HeaderDirection): read
   return text !== '' && end === text.length ? parts : null;
 }
 
+/** An action as people read it, its value as it would be written in a Route. */
+export function headerActionText({ name, parts }: HeaderAction, direction: HeaderDirection): string {
+  if (parts === null) return `Delete ${name}`;
+  const fetch = direction === 'request' ? 'req' : 'res';
+  const pieces = parts.map((part) => {
+    if (typeof part === 'string') return fromBytes(part).replaceAll('%', '%%');
+    const sample = 'field' in part ? `${fetch}.hdr(${part.field})` : 'ssl_c_der';
+    return `%[${[sample, ...part.converters].join(',')}]`;
+  });
+  return `Set ${name}: ${pieces.join('')}`;
+}
+
 /** One character for each byte of UTF-8, as heads are written: no character may turn into a line feed on its way out. */
 function inBytes(text: string): string {
   let bytes = '';
   for (const byte of new TextEncoder().encode(text)) bytes += String.fromCharCode(byte);
   return bytes;
+}
+
+function fromBytes(bytes: string): string {
+  return new TextDecoder().decode(Uint8Array.from(bytes, (byte) => byte.charCodeAt(0)));
 }

@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { type Explanation, explain } from '../../src/admin/explain.ts';
+import { explanationText } from '../../src/cli/explanation-text.ts';
 import type { CertificateId, ClientAuth } from '../../src/table/entries.ts';
+import { parseHeaderValue } from '../../src/table/header-actions.ts';
 import { RouteTable } from '../../src/table/route-table.ts';
-import { hostWithRoutes, route } from '../support/rules.ts';
+import { endpoint, hostWithRoutes, route } from '../support/rules.ts';
 
 const required: ClientAuth = { demand: 'required', authority: 'ca' as CertificateId };
 const certified = { termination: 'edge', insecurePolicy: 'Allow', pods: [89] } as const;
@@ -28,6 +30,28 @@ table.load([
   ...route({ ...certified, host: 'req.test', name: 'req', clientAuth: required }),
   ...route({ ...certified, host: 'opt.test', name: 'opt', clientAuth: { ...required, demand: 'optional' } }),
   ...route({ host: 'some.test', name: 'some', pods: [90], allowedSources: ['10.0.0.0/8'] }),
+  ...route({
+    host: 'all.test',
+    name: 'all',
+    services: [{ service: 'all', pods: [endpoint(80, '10.96.0.1')], idled: true }],
+    forwarded: 'replace',
+    proxyProtocol: 'v2',
+    balance: 'leastconn',
+    cookie: { name: 'c', attributes: 'path=/' },
+    serverTimeoutMs: 2_000,
+    tunnelTimeoutMs: 3_600_000,
+    allowedSources: ['10.0.0.0/8', '::1'],
+    rateLimit: { connections: 3, connectionRate: null, requestRate: 0 },
+    podConnections: 5,
+    rewrite: { prefix: '', target: '/new', keepsRest: true },
+    hsts: 'max-age=1',
+    checkIntervalMs: 700,
+    requestActions: [
+      { name: 'X-A', parts: parseHeaderValue('é 100%% %[req.hdr(Host),lower]%{+Q}[ssl_c_der,base64]', 'request') },
+      { name: 'X-B', parts: null },
+    ],
+    responseActions: [{ name: 'X-C', parts: parseHeaderValue('%[res.hdr(Server)]', 'response') }],
+  }),
   ...route({ host: 'nobody-in.test', name: 'nobody-in', pods: [91], allowedSources: [] }),
   ...route({
     host: 'pass-some.test',
@@ -42,12 +66,14 @@ table.load([
   ]),
 ]);
 
+const settings = { publicHttpsPort: 8443, noRouteStatus: 503 } as const;
+
 function explained(
   url: string,
   headers: readonly { name: string; value: string }[] = [],
   from: string | null = null,
 ): Explanation {
-  const explanation = explain(table, { url, headers, from }, 8443, (route) => [`look at ${route}`]);
+  const explanation = explain(table, { url, headers, from }, settings, (route) => [`look at ${route}`]);
   if ('problem' in explanation) throw new Error(explanation.problem);
   return explanation;
 }
@@ -66,9 +92,67 @@ describe('explain', () => {
     expect(explanation.warnings).toEqual([`look at ${explanation.route}`]);
   });
 
+  test('where no Route is not found', () => {
+    const query = { url: 'http://nobody.test/', headers: [], from: null };
+    const other = { publicHttpsPort: 443, noRouteStatus: 404 } as const;
+    expect(explain(table, query, other, () => [])).toMatchObject({ answer: '404 (no-route)' });
+  });
+
+  test('shows every option of a Route', () => {
+    expect(explained('http://all.test/').rule).toEqual({
+      host: 'all.test',
+      path: '/',
+      termination: 'none',
+      insecurePolicy: 'None',
+      podVerification: null,
+      forwardedHeaders: 'replace',
+      proxyProtocol: 'v2',
+      balance: 'leastconn',
+      cookie: 'c',
+      allowedSources: ['10.0.0.0/8', '::1'],
+      rateLimit: { connections: 3, connectionRate: null, requestRate: 0 },
+      podConnections: 5,
+      rewrite: { prefix: '', target: '/new', keepsRest: true },
+      serverTimeoutMs: 2_000,
+      tunnelTimeoutMs: 3_600_000,
+      hsts: 'max-age=1',
+      checkIntervalMs: 700,
+      requestActions: ['Set X-A: é 100%% %[req.hdr(host),lower]%[ssl_c_der,base64]', 'Delete X-B'],
+      responseActions: ['Set X-C: %[res.hdr(server)]'],
+      clientAuth: null,
+    });
+  });
+
+  test('and prints them, where not every Route has them', () => {
+    const text = explanationText(explained('http://all.test/')).split('\n');
+    expect(text.filter((line) => !/^(request|tls|match|answer|warning|candidate) /.test(line))).toEqual([
+      'rule       host all.test, path /, termination none, insecure None',
+      'sources    10.0.0.0/8 ::1',
+      'limits     connections 3 of each source, requests in 10 s 0 of each source, with each pod at a time 5',
+      'balance    leastconn, cookie c',
+      'times      pod 2000 ms, tunnel 3600000 ms, between checks 700 ms',
+      'rewrite    / to /new',
+      'forwarded  replace',
+      'proxy      header v2 to the pods',
+      'to pods    Set X-A: é 100%% %[req.hdr(host),lower]%[ssl_c_der,base64]',
+      'to pods    Delete X-B',
+      'to client  Set X-C: %[res.hdr(server)]',
+      'to client  Strict-Transport-Security: max-age=1',
+      'service    shop/all:http  weight 1, 100.0 % of the requests: 10.96.0.1:80 (idled: a connection wakes its pods)',
+      '',
+    ]);
+    const plain = explanationText(explained('http://empty.test/'));
+    expect(plain).toBe(
+      'request    http://empty.test/   (table revision 0.0)\ntls        plain\nmatch      unavailable by Route shop/empty\n' +
+        'rule       host empty.test, path /, termination none, insecure None\nbalance    roundrobin, no cookie\n' +
+        'service    shop/empty:http  weight 1, 0.0 % of the requests: no ready endpoint\nanswer     503 (no-endpoint)\n' +
+        'warning    look at shop/empty\ncandidate  shop/empty (empty.test/): chosen\n',
+    );
+  });
+
   test('from what is no address', () => {
     const query = { url: 'http://some.test/', headers: [], from: 'here' };
-    expect(explain(table, query, 443, () => [])).toEqual({ problem: 'not an IP address: here' });
+    expect(explain(table, query, settings, () => [])).toEqual({ problem: 'not an IP address: here' });
   });
 
   test.each([
@@ -140,6 +224,6 @@ describe('explain', () => {
   });
 
   test.each(['nonsense', 'ftp://a.test/', ''])('%j is no question', (url) => {
-    expect(explain(table, { url, headers: [], from: null }, 443, () => [])).toHaveProperty('problem');
+    expect(explain(table, { url, headers: [], from: null }, settings, () => [])).toHaveProperty('problem');
   });
 });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { headerActionProblem, parseHeaderValue } from '../../src/table/header-actions.ts';
+import { headerActionProblem, headerActionText, parseHeaderValue } from '../../src/table/header-actions.ts';
 
 /** Route semantics 8.2, C1 to C28; XYZ stands for the message that the list is about. */
 const values: readonly (readonly [id: string, valid: boolean, texts: readonly string[]])[] = [
@@ -82,4 +82,20 @@ test.each([
 ])('%s to %o may be done: %s', (name, value, expected) => {
   const problem = headerActionProblem({ name, parts: value === null ? null : [value] });
   expect(problem === null).toBe(expected);
+});
+
+describe.each(['request', 'response'] as const)('a value of a %s, written again', (direction) => {
+  const own = direction === 'request' ? 'req' : 'res';
+
+  test.each(values.filter(([, valid]) => valid))('%s', (_id, _valid, texts) => {
+    for (const text of texts) {
+      const parts = parseHeaderValue(text.replaceAll('XYZ', own), direction);
+      const written = headerActionText({ name: 'X-A', parts }, direction).replace(/^Set X-A: /, '');
+      expect(parseHeaderValue(written, direction), text).toEqual(parts);
+    }
+  });
+
+  test('what is deleted', () => {
+    expect(headerActionText({ name: 'X-A', parts: null }, direction)).toBe('Delete X-A');
+  });
 });
