@@ -1,4 +1,6 @@
 // What the text of a setting may look like and which value it stands for. Pure: no file is opened here.
+import { parseNetwork } from '../table/address-list.ts';
+import { isCookieName } from '../table/cookie-name.ts';
 import { type HeaderAction, type HeaderDirection, headerActionProblem } from '../table/header-actions.ts';
 import { parseHost } from '../table/host.ts';
 import { readSwitch } from '../table/switch.ts';
@@ -140,7 +142,7 @@ export function readValue(kind: ValueKind, text: string, manner: Manner): Readin
     case 'pattern':
       return valueOr(isPattern(text) ? text : undefined, text, 'a regular expression');
     case 'cookie-name':
-      return valueOr(/^[A-Za-z0-9_-]*$/.test(text) ? text : undefined, text, 'a name of letters, digits, _ and -');
+      return valueOr(text === '' || isCookieName(text) ? text : undefined, text, 'a name of letters, digits, _ and -');
     case 'domain':
       return valueOr(text === '' ? text : parseHost(text), text, 'a domain name');
     case 'domains':
@@ -296,12 +298,9 @@ function listenAddress(text: string): string | undefined {
 
 /** The canonical text of a network, its length always said; a single address is one of the greatest length. */
 function network(text: string): string | undefined {
-  const [first = '', length, ...rest] = text.split('/');
-  const base = address(first);
-  if (base === undefined || rest.length > 0) return undefined;
-  const most = base.includes(':') ? 128 : 32;
-  const bits = length === undefined ? most : integer(length, 0, most);
-  return bits === undefined ? undefined : `${base}/${bits}`;
+  const read = parseNetwork(text);
+  const base = read === null ? undefined : address(read.address);
+  return read === null || base === undefined ? undefined : `${base}/${read.bits}`;
 }
 
 /** The items of a comma-separated list, without blanks around them and without empty ones (Route semantics 4). */

@@ -3,8 +3,9 @@
 // it cannot mean, it denies.
 
 import { createHash } from 'node:crypto';
-import { isIP } from 'node:net';
 import type { HeaderActionSpec, RouteManifest } from '../source/manifests.ts';
+import { parseNetwork } from '../table/address-list.ts';
+import { isCookieName } from '../table/cookie-name.ts';
 import type {
   BalanceAlgorithm,
   ForwardedPolicy,
@@ -163,7 +164,7 @@ function balanceByDefault(route: RouteManifest, settings: OptionSettings): Balan
 /** Route semantics 5.8, byte for byte: sessions survive a change of router. */
 function stickyCookie(route: RouteManifest, annotations: Annotations, settings: OptionSettings): StickyCookie | null {
   const named = annotations.text(optionAnnotations.cookieName);
-  const isName = named !== undefined && /^[A-Za-z0-9_-]+$/.test(named);
+  const isName = named !== undefined && isCookieName(named);
   if (named !== undefined && !isName) {
     annotations.bad(optionAnnotations.cookieName, named, 'is not a name of letters, digits, _ and -');
   }
@@ -199,6 +200,7 @@ function allowedSources(annotations: Annotations): readonly string[] | null {
   const name = names.find((each) => (annotations.text(each) ?? '').trim() !== '');
   if (name === undefined) return null;
   const entries = (annotations.text(name) ?? '').split(/[\s,]+/).filter((entry) => entry !== '');
+  const isNetwork = (entry: string): boolean => parseNetwork(entry) !== null;
   const valid = entries.filter(isNetwork);
   const inForce = valid.length === 0 ? 'nobody is let in' : 'it lets nobody in, the others do';
   for (const entry of entries) {
@@ -236,14 +238,6 @@ function podConnections(annotations: Annotations): number | null {
   if (limit === null || limit > 0) return limit;
   annotations.bad(name, annotations.text(name) ?? '', 'is not positive', 'this limit is not in force');
   return null;
-}
-
-/** Whether a text is an address, or one with the length of a network behind it; host bits may be set. */
-function isNetwork(text: string): boolean {
-  const [address = '', length, ...rest] = text.split('/');
-  const family = isIP(address);
-  if (family === 0 || address.includes('%') || rest.length > 0) return false;
-  return length === undefined || (/^\d{1,3}$/.test(length) && Number(length) <= (family === 4 ? 32 : 128));
 }
 
 /** Route semantics 5.14: the grammar of the annotation; what does not follow it is no header at all. */
