@@ -37,7 +37,6 @@ export class ResponseHead {
   keepAliveMs = 0;
   #statusText = '';
   readonly #lines: FieldLines;
-
   readonly #maxLines: number;
 
   constructor(limits: HeadLimits) {
