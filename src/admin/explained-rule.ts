@@ -16,6 +16,7 @@ export type ExplainedRule = Pick<
   | 'rewrite'
   | 'hsts'
   | 'checkIntervalMs'
+  | 'adjustsCase'
 > & {
   readonly host: string;
   readonly path: string;
@@ -52,6 +53,7 @@ export function explainedRule(rule: PathRule, host: string, clientAuth: ClientAu
     tunnelTimeoutMs: rule.tunnelTimeoutMs,
     hsts: rule.hsts,
     checkIntervalMs: rule.checkIntervalMs,
+    adjustsCase: rule.adjustsCase,
     requestActions: (rule.requestActions ?? []).map((action) => headerActionText(action, 'request')),
     responseActions: (rule.responseActions ?? []).map((action) => headerActionText(action, 'response')),
     clientAuth,

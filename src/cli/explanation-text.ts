@@ -50,6 +50,7 @@ function describeOptions(rule: ExplainedRule): string[] {
   if (rewrite !== null) lines.push(`rewrite    ${rewrite.prefix || '/'} to ${rewrite.target}`);
   if (rule.forwardedHeaders !== 'append') lines.push(`forwarded  ${rule.forwardedHeaders}`);
   if (rule.proxyProtocol !== 'none') lines.push(`proxy      header ${rule.proxyProtocol} to the pods`);
+  if (rule.adjustsCase) lines.push('to pods    names of fields in the spellings of the router');
   for (const action of rule.requestActions) lines.push(`to pods    ${shortened(action)}`);
   for (const action of rule.responseActions) lines.push(`to client  ${shortened(action)}`);
   if (hsts !== null) lines.push(`to client  Strict-Transport-Security: ${hsts}`);

@@ -46,6 +46,7 @@ table.load([
     rewrite: { prefix: '', target: '/new', keepsRest: true },
     hsts: 'max-age=1',
     checkIntervalMs: 700,
+    adjustsCase: true,
     requestActions: [
       { name: 'X-A', parts: parseHeaderValue('é 100%% %[req.hdr(Host),lower]%{+Q}[ssl_c_der,base64]', 'request') },
       { name: 'X-B', parts: null },
@@ -117,6 +118,7 @@ describe('explain', () => {
       tunnelTimeoutMs: 3_600_000,
       hsts: 'max-age=1',
       checkIntervalMs: 700,
+      adjustsCase: true,
       requestActions: ['Set X-A: é 100%% %[req.hdr(host),lower]%[ssl_c_der,base64]', 'Delete X-B'],
       responseActions: ['Set X-C: %[res.hdr(server)]'],
       clientAuth: null,
@@ -134,6 +136,7 @@ describe('explain', () => {
       'rewrite    / to /new',
       'forwarded  replace',
       'proxy      header v2 to the pods',
+      'to pods    names of fields in the spellings of the router',
       'to pods    Set X-A: é 100%% %[req.hdr(host),lower]%[ssl_c_der,base64]',
       'to pods    Delete X-B',
       'to client  Set X-C: %[res.hdr(server)]',
