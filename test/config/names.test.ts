@@ -10,11 +10,7 @@ import { optionAnnotations } from '../../src/controller/route-options.ts';
 import { inDataPlaneOrLife, openshiftAnnotations, openshiftEnvironment } from './openshift-names.ts';
 
 /** What belongs to that which docs/compatibility.md lists under "Not yet". */
-const notYet: readonly string[] = [
-  'ROUTER_METRICS_HAPROXY_EXPORTED',
-  'ROUTER_METRICS_HAPROXY_SERVER_THRESHOLD',
-  'idling.alpha.openshift.io/idled-at',
-];
+const notYet: readonly string[] = ['ROUTER_METRICS_HAPROXY_EXPORTED', 'ROUTER_METRICS_HAPROXY_SERVER_THRESHOLD'];
 
 /** Names of settings that are neither the OpenShift router's nor ours. */
 const others: readonly string[] = ['KUBECONFIG'];
@@ -29,15 +25,13 @@ const ignored = unusedAnnotations.map(({ name }) => name);
 test("environment names are the OpenShift router's, each with its effect or without it", () => {
   const theirs = Object.values(openshiftEnvironment).flat();
   const known = environment.filter((name) => !own.includes(name) && !others.includes(name));
-  const later = notYet.filter((name) => !name.includes('/'));
-  expect([...known, ...unused, ...later].sort()).toEqual([...theirs].sort());
+  expect([...known, ...unused, ...notYet].sort()).toEqual([...theirs].sort());
 });
 
 test('so are annotations', () => {
   const read = Object.values<string>(optionAnnotations).filter((name) => !name.startsWith('headgate.io/'));
   const elsewhere = openshiftAnnotations.filter((name) => !read.includes(name) && isInSource(name));
-  const later = notYet.filter((name) => name.includes('/'));
-  expect([...read, ...elsewhere, ...ignored, ...later].sort()).toEqual([...openshiftAnnotations].sort());
+  expect([...read, ...elsewhere, ...ignored].sort()).toEqual([...openshiftAnnotations].sort());
 });
 
 /** Whether a name stands in the source as a text of its own. */
