@@ -86,7 +86,7 @@ describe('observed 37: header actions, ids, compression and HTTP/2 for all Route
       [
         'gzip wanted, text/html',
         { host: 'only.a.test', target: html, lines: gzip },
-        `content-encoding: gzip; vary: Accept-Encoding; transfer-encoding: chunked; ${both}`,
+        `${both}; content-encoding: gzip; vary: Accept-Encoding; transfer-encoding: chunked`,
       ],
       [
         'gzip wanted, json',
@@ -96,7 +96,7 @@ describe('observed 37: header actions, ids, compression and HTTP/2 for all Route
       [
         'V13: gzip not wanted',
         { host: 'only.a.test', target: html },
-        `vary: Accept-Encoding; ${both}`,
+        `${both}; vary: Accept-Encoding`,
         '`Vary: Accept-Encoding`',
       ],
       ['h2c while HTTP/2 is disabled', { host: 'only.a.test', over: 'h2c' }, both],
