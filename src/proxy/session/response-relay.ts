@@ -10,7 +10,7 @@ import type { ResponseFields } from '../../protocol/http2-head.ts';
 import type { ResponseHead } from '../../protocol/response-head.ts';
 import type { Compression } from '../compression.ts';
 import { maxDirectBytes, outgoing, outgoingView, replaceOutgoing } from '../direct-write.ts';
-import { type CoderUser, ContentCoder } from './content-coder.ts';
+import { CodedAnswer, type CodedAnswerUser } from './coded-answer.ts';
 import type { Downstream } from './downstream.ts';
 import type { ExchangeRecord } from './exchange-record.ts';
 import { FramedBody } from './framed-body.ts';
@@ -53,7 +53,7 @@ export interface RelayUser {
   onTruncated(): void;
 }
 
-export class ResponseRelay implements CoderUser {
+export class ResponseRelay implements CodedAnswerUser {
   /** Whether the head of the final response has been passed on. */
   started = false;
   /** Of the final response; 0 before it. */
@@ -72,11 +72,8 @@ export class ResponseRelay implements CoderUser {
   readonly #body: FramedBody;
   /** Null where answers go on as they come. */
   readonly #compression: Compression | null;
-  /** Of an answer that is being compressed. */
-  #coder: ContentCoder | null = null;
-  /** Its head, until there is content to go with it; and its trailers. */
-  #codedHead = '';
-  #codedTrailers = '';
+  /** An answer that is being compressed. */
+  #coded: CodedAnswer | null = null;
   /** Where the head ends that was read in a glance at the bytes that come next; 0: none was. */
   #glancedEnd = 0;
   #interims = 0;
@@ -122,21 +119,19 @@ export class ResponseRelay implements CoderUser {
 
   /** Whether so much waits that the pod should. */
   get full(): boolean {
-    return this.#coder?.full === true;
+    return this.#coded?.full === true;
   }
 
   /** The client has taken everything. */
   drained(): void {
-    this.#coder?.resume();
+    this.#coded?.resume();
   }
 
   /** Lets go of what has come and was of no use. */
   forget(): void {
     if (this.#input.length > 0) this.#input.take();
-    if (this.#coder === null) return;
-    this.#coder.destroy();
-    this.#coder = null;
-    this.#codedHead = '';
+    this.#coded?.destroy();
+    this.#coded = null;
   }
 
   // What HTTP/1.1 pods send.
@@ -240,8 +235,8 @@ export class ResponseRelay implements CoderUser {
     if (addedLines === null) return;
     const framing = head.framingFor(this.#record.method);
     const codingLines = this.#compression === null ? '' : this.#chooseCoding(this.#compression, head, framing);
-    const coder = this.#coder;
-    const decode = head.chunked && (this.#minorVersion === 0 || !downstream.framed || coder !== null);
+    const coded = this.#coded;
+    const decode = head.chunked && (this.#minorVersion === 0 || !downstream.framed || coded !== null);
     body.begin(framing, head.contentLength, decode);
     if (decode || head.status === 204) head.dropFraming();
     const rest = end === bytes.length ? empty : bytes.subarray(end);
@@ -252,9 +247,9 @@ export class ResponseRelay implements CoderUser {
     }
     this.started = true;
     let ownLines = addedLines + codingLines;
-    if (coder !== null) {
-      this.#startCoded(head, ownLines);
-      this.#code(coder, content, rest);
+    if (coded !== null) {
+      this.#startCoded(coded, head, ownLines);
+      this.#code(coded, content, rest, body.trailers);
       return;
     }
     if (!downstream.framed) {
@@ -299,8 +294,8 @@ export class ResponseRelay implements CoderUser {
       this.#user.onTruncated();
       return false;
     }
-    if (this.#coder !== null) {
-      this.#code(this.#coder, content, chunk);
+    if (this.#coded !== null) {
+      this.#code(this.#coded, content, chunk, this.#body.trailers);
       return false;
     }
     const lent = content.length > 0 ? this.#downstream.lend(content) : 'refused';
@@ -328,15 +323,15 @@ export class ResponseRelay implements CoderUser {
 
   /** The pod has closed its connection, in order or not. Whether all of the answer had come. */
   closed(how: 'closed' | 'broken' | 'cut'): boolean {
-    const coder = this.#coder;
-    if (coder !== null && this.#body.done) {
+    const coded = this.#coded;
+    if (coded !== null && this.#body.done) {
       this.upstreamKeeps = false;
       return true;
     }
     if (how !== 'closed' || !this.started || this.#body.framing !== 'until-close') return false;
-    if (coder !== null) {
+    if (coded !== null) {
       this.#body.done = true;
-      this.#code(coder, empty, empty);
+      this.#code(coded, empty, empty, '');
       return true;
     }
     if (!this.#downstream.framed) this.#downstream.sendEnd('');
@@ -383,9 +378,10 @@ export class ResponseRelay implements CoderUser {
     this.started = true;
     this.#chunks = false;
     let ownLines = addedLines + codingLines;
-    if (this.#coder !== null) {
-      this.#startCoded(head, ownLines);
-      this.#sendCodedHead();
+    const coded = this.#coded;
+    if (coded !== null) {
+      this.#startCoded(coded, head, ownLines);
+      coded.sendHead();
       this.#user.onRelayed();
       return;
     }
@@ -410,8 +406,8 @@ export class ResponseRelay implements CoderUser {
       this.#user.onTruncated();
       return;
     }
-    if (this.#coder !== null) {
-      this.#code(this.#coder, content, empty);
+    if (this.#coded !== null) {
+      this.#code(this.#coded, content, empty, '');
       return;
     }
     const bytes = this.#chunks ? inChunk(content, last ? 'last' : 'more') : content;
@@ -426,9 +422,8 @@ export class ResponseRelay implements CoderUser {
       return;
     }
     const kept = keptTrailer(lines);
-    if (this.#coder !== null) {
-      this.#codedTrailers = kept;
-      this.#code(this.#coder, empty, empty);
+    if (this.#coded !== null) {
+      this.#code(this.#coded, empty, empty, kept);
       return;
     }
     if (!this.#downstream.framed) this.#downstream.sendEnd(kept);
@@ -439,7 +434,7 @@ export class ResponseRelay implements CoderUser {
   // What is compressed on its way.
 
   /**
-   * Chooses whether the answer is compressed: then there is a coder. Answers the lines that its head has to have because it
+   * Chooses whether the answer is compressed: it is a coded one then. Answers the lines that its head has to have because it
    * is, or because it would have been for another client.
    */
   #chooseCoding(compression: Compression, head: ResponseHead, framing: Framing): string {
@@ -451,12 +446,11 @@ export class ResponseRelay implements CoderUser {
       framing !== 'none' && this.#minorVersion === 1 && !forbidsChange(user.requestValues('cache-control'));
     const coding = isWanted ? compression.choose(user.requestValues('accept-encoding')) : null;
     if (coding === null) return varyLine(head);
-    this.#coder = new ContentCoder(coding, compression.open, this);
+    this.#coded = new CodedAnswer(coding, compression.open, this.#downstream, this.#record, this);
     return codedLines(head, coding);
   }
 
-  /** Keeps the head of a compressed answer for its first content. */
-  #startCoded(head: ResponseHead, codingLines: string): void {
+  #startCoded(coded: CodedAnswer, head: ResponseHead, codingLines: string): void {
     let ownLines = codingLines;
     this.closes = false;
     if (this.#downstream.framed) {
@@ -464,60 +458,34 @@ export class ResponseRelay implements CoderUser {
       ownLines += 'Transfer-Encoding: chunked\r\n';
       if (this.closes) ownLines += 'Connection: close\r\n';
     }
-    this.#codedHead = head.render(ownLines);
-    this.#codedTrailers = '';
+    coded.begin(head.render(ownLines));
   }
 
-  #sendCodedHead(): void {
-    const text = this.#codedHead;
-    this.#codedHead = '';
-    this.#record.sentBytes += text.length;
-    this.#downstream.sendHead(text, empty, false);
-  }
-
-  /** Compresses content. `taken`: the bytes that it came in, if it had a framing. */
-  #code(coder: ContentCoder, content: Buffer, taken: Buffer): void {
-    const body = this.#body;
-    if (body.consumed < taken.length) this.upstreamKeeps = false;
-    if (body.trailers !== '') this.#codedTrailers = body.trailers;
-    if (content.length === 0 && !body.done && this.#codedHead !== '') this.#sendCodedHead();
-    coder.take(content, body.done);
-    // With the end of the answer the coder is gone, and perhaps the exchange.
-    if (this.#coder !== coder) return;
-    if (coder.full) this.#user.onRelayFull();
+  /** Compresses content. `taken`: the bytes that it came in, if it had a framing. `trailers`: behind the last of it. */
+  #code(coded: CodedAnswer, content: Buffer, taken: Buffer, trailers: string): void {
+    if (this.#body.consumed < taken.length) this.upstreamKeeps = false;
+    coded.take(content, this.#body.done, trailers);
+    // With the end of the answer it is gone, and perhaps the exchange.
+    if (this.#coded !== coded) return;
+    if (coded.full) this.#user.onRelayFull();
     this.#user.onRelayed();
   }
 
-  onCoded(bytes: Buffer, last: boolean): void {
-    const downstream = this.#downstream;
-    const trailers = last ? this.#codedTrailers : '';
-    const isEnd = last && trailers === '';
-    let piece = bytes;
-    if (downstream.framed) {
-      piece = inChunk(bytes, isEnd ? 'last' : 'more');
-      if (trailers !== '') piece = Buffer.concat([piece, chunkedEnd(trailers)]);
-    }
-    const head = this.#codedHead;
-    this.#codedHead = '';
-    this.#record.sentBytes += head.length + piece.length;
-    if (head === '') downstream.sendBody(piece, isEnd);
-    else downstream.sendHead(head, piece, isEnd);
-    if (!last) {
-      if (downstream.blocked) this.#coder?.pause();
-      this.#user.onRelayed();
-      return;
-    }
-    if (trailers !== '') downstream.sendEnd(trailers);
-    this.#coder = null;
-    this.#user.onRelayOver();
+  onCodedMoved(): void {
+    this.#user.onRelayed();
   }
 
-  onCoderReady(): void {
-    if (!this.#downstream.blocked) this.#user.onRelayReady();
+  onCodedReady(): void {
+    this.#user.onRelayReady();
   }
 
-  onCoderFailed(): void {
+  onCodedFailed(): void {
     this.#user.onTruncated();
+  }
+
+  onCodedOver(): void {
+    this.#coded = null;
+    this.#user.onRelayOver();
   }
 
   // Both.
