@@ -1,7 +1,7 @@
 // Picks the command, or the role that the supervisor has forked this process for. Everything is loaded when it is needed:
 // a worker must not carry what only the controller uses.
 
-import { readFileSync } from 'node:fs';
+import { version } from './version.ts';
 
 const usage = `headgate: an ingress router for Kubernetes and OpenShift Routes
 
@@ -48,11 +48,4 @@ switch (command) {
   default:
     process.stderr.write(command === undefined ? usage : `headgate: no such command: ${command}\n\n${usage}`);
     process.exitCode = 2;
-}
-
-function version(): string {
-  const { version: text }: { version: string } = JSON.parse(
-    readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
-  );
-  return text;
 }

@@ -18,10 +18,12 @@ import {
 import type { Log } from './telemetry/log.ts';
 import { MergedMetrics, Metrics, type SeriesSnapshot } from './telemetry/metrics.ts';
 import { observeProcess } from './telemetry/process-metrics.ts';
+import { type RowsByKey, retireRows, summedRows, takeRows } from './telemetry/tally-row.ts';
+import { version } from './version.ts';
 
 /** Silence after which a child is taken for hung and killed. */
 const silenceMs = 10_000;
-/** A scrape waits so long for a worker, then takes what it said last. */
+/** A scrape waits so long for the next word of a worker, then takes what it said last. */
 const reportTimeoutMs = 500;
 /** Wait before a child that keeps dying is started again: doubled from the first to the last. */
 const firstBackoffMs = 50;
@@ -113,6 +115,8 @@ type Child = {
   backoffMs: number;
   restart: NodeJS.Timeout | null;
   series: readonly SeriesSnapshot[];
+  /** What it counts by Route, as it was when it was asked last. */
+  rows: RowsByKey;
 };
 
 export class Supervisor {
@@ -122,11 +126,13 @@ export class Supervisor {
   readonly #log: Log;
   readonly #metrics: Metrics = new Metrics();
   readonly #retired: MergedMetrics = new MergedMetrics();
+  readonly #retiredRows: RowsByKey = new Map();
   #ticketKeys: string = newTicketKeys();
   readonly #runDirectory: string;
   readonly #controller: Child = newChild('controller', null);
   readonly #workers: readonly Child[];
-  readonly #reports: Map<number, () => void> = new Map();
+  /** What is done when a report has come, and until when it is waited for. */
+  readonly #reports: Map<number, { readonly done: () => void; readonly timer: NodeJS.Timeout }> = new Map();
   readonly #watch: NodeJS.Timeout;
   readonly #rotation: NodeJS.Timeout;
   readonly #onFailed: (reason: string) => void;
@@ -154,6 +160,7 @@ export class Supervisor {
     this.#runDirectory = runDirectory(config.runDirectory);
     this.#workers = Array.from({ length: config.workers }, (_, i) => newChild(`worker-${i}`, i));
     observeProcess(this.#metrics, 'supervisor');
+    this.#metrics.series('headgate_build_info', version(), process.version).value = 1;
     this.#metrics.observe(
       'headgate_workers',
       () => this.#workers.filter((child) => child.process !== null).length,
@@ -290,7 +297,14 @@ export class Supervisor {
         break;
       case 'report':
         child.series = notice.series;
-        this.#reports.get(notice.request)?.();
+        this.#reports.get(notice.request)?.done();
+        break;
+      case 'rows':
+        takeRows(child.rows, notice.rows);
+        this.#reports.get(notice.request)?.timer.refresh();
+        break;
+      case 'forget':
+        this.#forget(notice.keys);
         break;
       case 'serving':
         child.serving = true;
@@ -325,6 +339,8 @@ export class Supervisor {
     child.serving = false;
     this.#retired.addRetired(child.series);
     child.series = [];
+    retireRows(this.#retiredRows, child.rows);
+    child.rows = new Map();
     if (this.#draining) return;
     const livedMs = performance.now() - child.startedMs;
     child.backoffMs = livedMs > steadyMs ? firstBackoffMs : Math.min(lastBackoffMs, child.backoffMs * 2);
@@ -349,6 +365,11 @@ export class Supervisor {
     merged.add(this.#retired.snapshot());
     for (const child of [this.#controller, ...this.#workers]) merged.add(child.series);
     merged.add(this.#metrics.snapshot());
+    // A copy: the rows of a worker that dies meanwhile would be in both.
+    const maps = [new Map(this.#retiredRows), ...this.#workers.map((child) => child.rows)];
+    for (const rows of summedRows(maps)) {
+      await this.#orderInTurn(this.#controller, { kind: 'rows', request, rows });
+    }
     this.#order(this.#controller, { kind: 'metrics', request, series: merged.snapshot() });
   }
 
@@ -362,9 +383,17 @@ export class Supervisor {
         resolve();
       };
       const timer = setTimeout(done, reportTimeoutMs);
-      this.#reports.set(request, done);
+      this.#reports.set(request, { done, timer });
       this.#order(child, { kind: 'report', request });
     });
+  }
+
+  /** What is not in the table any more is not kept here either, or it would pile up. */
+  #forget(keys: readonly string[]): void {
+    for (const rows of [this.#retiredRows, ...this.#workers.map((child) => child.rows)]) {
+      for (const key of keys) rows.delete(key);
+    }
+    for (const worker of this.#workers) this.#order(worker, { kind: 'forget', keys });
   }
 
   /** Who gets hold of a key reads what was recorded under it: the fewer connections the better (RFC 5077 5.5). */
@@ -391,6 +420,14 @@ export class Supervisor {
     this.#order(this.#controller, { kind: 'processes', processes });
   }
 
+  /** Resolves when the order is on its way, or will never be. */
+  #orderInTurn(child: Child, order: Order<Config>): Promise<void> {
+    return new Promise((resolve) => {
+      if (child.process?.connected === true) child.process.send(order, () => setImmediate(resolve));
+      else resolve();
+    });
+  }
+
   #order(child: Child, order: Order<Config>): void {
     // A child that is just dying does not hear; its exit is handled where exits are.
     if (child.process?.connected === true) child.process.send(order, () => {});
@@ -413,6 +450,7 @@ function newChild(name: string, worker: number | null): Child {
     backoffMs: firstBackoffMs / 2,
     restart: null,
     series: [],
+    rows: new Map(),
   };
 }
 

@@ -100,6 +100,7 @@ const placeholders: Readonly<Record<ValueKind['kind'], string>> = {
   choice: '<word>',
   choices: '<words>',
   'media-types': '<types>',
+  columns: '<numbers>',
   'tls-version': '<version>',
   pattern: '<pattern>',
   'cookie-name': '<name>',

@@ -81,6 +81,7 @@ function configOf(values: Partial<SettingValues>, index: number): Config {
     adminBind: address,
     adminPort: port ?? whole.adminPort,
     shutdownTimeoutMs: Math.min(whole.shutdownTimeoutMs, whole.hardStopAfterMs),
+    metricsCompat: whole.metricsCompat || whole.metricsType || 'none',
     maxHeadBytes: whole.bufferBytes - whole.maxRewriteBytes,
   });
 }

@@ -28,6 +28,7 @@ export type ValueKind =
   | { readonly kind: 'choice'; readonly options: readonly string[]; readonly spelling?: 'any-case' }
   | { readonly kind: 'choices'; readonly options: readonly string[] }
   | { readonly kind: 'media-types' }
+  | { readonly kind: 'columns' }
   | { readonly kind: 'tls-version' }
   | { readonly kind: 'pattern' }
   | { readonly kind: 'text' }
@@ -67,17 +68,19 @@ export type ValueOf<K extends ValueKind> = K extends { kind: 'switch' }
           ? readonly Option[]
           : K extends { kind: 'domains' | 'networks' | 'media-types' | 'header-names' }
             ? readonly string[]
-            : K extends { kind: 'label-selector' }
-              ? readonly LabelRequirement[]
-              : K extends { kind: 'project-selector' }
-                ? readonly LabelRequirement[] | null
-                : K extends { kind: 'field-selector' }
-                  ? readonly FieldRequirement[]
-                  : K extends { kind: 'header-actions' }
-                    ? readonly HeaderAction[]
-                    : K extends { kind: 'id-format' }
-                      ? readonly IdPart[]
-                      : string;
+            : K extends { kind: 'columns' }
+              ? readonly number[]
+              : K extends { kind: 'label-selector' }
+                ? readonly LabelRequirement[]
+                : K extends { kind: 'project-selector' }
+                  ? readonly LabelRequirement[] | null
+                  : K extends { kind: 'field-selector' }
+                    ? readonly FieldRequirement[]
+                    : K extends { kind: 'header-actions' }
+                      ? readonly HeaderAction[]
+                      : K extends { kind: 'id-format' }
+                        ? readonly IdPart[]
+                        : string;
 
 /** As OpenSSL names the versions of TLS. */
 export type TlsVersion = (typeof tlsVersions)[number];
@@ -134,6 +137,13 @@ export function readValue(kind: ValueKind, text: string, manner: Manner): Readin
       return fits
         ? { kind: 'value', value: types }
         : refused(text, 'a list of media types (such as text/html text/css)');
+    }
+    case 'columns': {
+      const columns = listed(text).map((item) => integer(item, 0, 999));
+      const fits = columns.filter((column) => column !== undefined);
+      return fits.length === columns.length
+        ? { kind: 'value', value: fits }
+        : refused(text, 'a list of numbers of columns (such as 2,4,5)');
     }
     case 'tls-version':
       return text === '' || tlsVersions.some((version) => version === text)

@@ -16,6 +16,7 @@ import type { RouteLimits } from './listener/route-limits.ts';
 import type { TrustedSources } from './listener/trusted-sources.ts';
 import type { StrictSni } from './session/strict-sni.ts';
 import type { UniqueIds } from './session/unique-ids.ts';
+import type { Tallies } from './tallies/tallies.ts';
 import type { Balancer } from './upstream/balancer.ts';
 import type { Connector } from './upstream/connector.ts';
 import type { PodPlaces } from './upstream/pod-places.ts';
@@ -80,6 +81,8 @@ export type ProxyContext = {
   /** Null: requests are given no ids. */
   readonly uniqueIds: UniqueIds | null;
   readonly counters: ProxyCounters;
+  /** Counts by Route and Endpoint; null where there are none. */
+  readonly tallies: Tallies | null;
   readonly metrics: Metrics;
   readonly log: Log;
   /** Whether this worker is on its way out: every answer then says `Connection: close`. */

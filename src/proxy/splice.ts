@@ -4,6 +4,7 @@ import type { ProxyContext, ProxyCounters, ProxySettings } from './context.ts';
 import type { DeadlineOwner, DeadlineSlot, Deadlines } from './deadlines.ts';
 import type { DirectWriter } from './direct-write.ts';
 import type { EndReason } from './end-reason.ts';
+import type { ExchangeTallies } from './tallies/exchange-tallies.ts';
 import type { Upstream, UpstreamUser } from './upstream/upstream.ts';
 import { UpstreamConnection } from './upstream/upstream-connection.ts';
 
@@ -34,6 +35,7 @@ export class Splice implements DeadlineOwner, UpstreamUser {
   readonly #deadlines: Deadlines;
   readonly #slot: DeadlineSlot;
   readonly #counters: ProxyCounters;
+  readonly #tallies: ExchangeTallies | null;
   readonly #onEnd: (reason: EndReason) => void;
   /** Nothing moved in either direction for so long; shorter once one side has closed (Route semantics 4.4). */
   #idleMs: number;
@@ -42,12 +44,16 @@ export class Splice implements DeadlineOwner, UpstreamUser {
   #upstreamEnded = false;
   #upstreamGone = false;
 
-  /** `toClient`: writes to the client, where that is a socket. `idleMs`: how long nothing may move in either direction. */
+  /**
+   * `toClient`: writes to the client, where that is a socket. `tallies`: of the exchange or connection that it is of. `idleMs`: how
+   * long nothing may move in either direction.
+   */
   constructor(
     context: ProxyContext,
     client: TunnelClient,
     toClient: DirectWriter | null,
     upstream: Upstream,
+    tallies: ExchangeTallies | null,
     idleMs: number,
     onEnd: (reason: EndReason) => void,
   ) {
@@ -60,6 +66,7 @@ export class Splice implements DeadlineOwner, UpstreamUser {
     this.#deadlines = deadlines;
     this.#slot = deadlines.claim(this);
     this.#counters = context.counters;
+    this.#tallies = tallies;
     this.#onEnd = onEnd;
     this.#idleMs = idleMs;
     upstream.use(this);
@@ -92,6 +99,7 @@ export class Splice implements DeadlineOwner, UpstreamUser {
   #countReceived(bytes: number): void {
     this.received += bytes;
     this.#counters.received.value += bytes;
+    this.#tallies?.moved(bytes, 0);
     this.#deadlines.set(this.#slot, this.#idleMs);
   }
 
@@ -153,6 +161,7 @@ export class Splice implements DeadlineOwner, UpstreamUser {
   #countSent(bytes: number): void {
     this.sent += bytes;
     this.#counters.sent.value += bytes;
+    this.#tallies?.moved(0, bytes);
     this.#deadlines.set(this.#slot, this.#idleMs);
   }
 

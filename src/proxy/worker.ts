@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import type { Config } from '../config/schema.ts';
 import type { HeadLimits } from '../protocol/field-lines.ts';
 import { spellingsOf } from '../protocol/field-spelling.ts';
-import { notify, onOrders, startHeartbeat, type WorkerStart } from '../replication/control.ts';
+import { notify, notifyInTurn, onOrders, startHeartbeat, type WorkerStart } from '../replication/control.ts';
 import { Subscriber } from '../replication/subscriber.ts';
 import { createLog, type Log } from '../telemetry/log.ts';
 import { Metrics } from '../telemetry/metrics.ts';
@@ -28,6 +28,7 @@ import { Session } from './session/session.ts';
 import { StrictSni } from './session/strict-sni.ts';
 import { TlsTerminator } from './session/tls.ts';
 import { uniqueIdsOf } from './session/unique-ids.ts';
+import { Tallies, tallyScope } from './tallies/tallies.ts';
 import { Balancer } from './upstream/balancer.ts';
 import { Connector } from './upstream/connector.ts';
 import { PodPlaces } from './upstream/pod-places.ts';
@@ -58,7 +59,11 @@ export function runWorker(): void {
           worker?.rotateTicketKeys(order.ticketKeys);
           break;
         case 'report':
-          notify({ kind: 'report', request: order.request, series: worker?.metrics.snapshot() ?? [] });
+          if (worker === null) notify({ kind: 'report', request: order.request, series: [] });
+          else void worker.report(order.request);
+          break;
+        case 'forget':
+          worker?.forget(order.keys);
           break;
       }
     },
@@ -105,7 +110,9 @@ class Worker {
     const health = new EndpointHealth();
     const { peers } = this.#subscriber;
     const balancer = new Balancer(worker, peers, health);
-    const checks = new HealthChecks(worker, config, table, health, balancer, peers, this.#log, this.metrics);
+    const scope = tallyScope(config);
+    const tallies = scope === null ? null : new Tallies(scope, this.metrics);
+    const checks = new HealthChecks(worker, config, table, health, balancer, peers, this.#log, this.metrics, tallies);
     this.#checks = checks;
     const routeLimits = new RouteLimits(worker, start.workers, peers);
     const podPlaces = new PodPlaces(balancer, worker, start.workers, peers);
@@ -131,6 +138,7 @@ class Worker {
       fieldSpellings: spellingsOf(config.headerSpellings),
       uniqueIds: uniqueIdsOf(config),
       counters: new ProxyCounters(this.metrics),
+      tallies,
       metrics: this.metrics,
       log: this.#log,
       draining: false,
@@ -143,6 +151,7 @@ class Worker {
       start.workers,
       descriptorLimit(readFileSync('/proc/self/limits', 'utf8')),
     );
+    this.metrics.observe('headgate_connections_limit', () => limit);
     const newSession = (
       listener: 'http' | 'https',
       socket: ConstructorParameters<typeof Session>[4],
@@ -174,6 +183,17 @@ class Worker {
     notify({ kind: 'heartbeat', series: this.metrics.snapshot() });
     if (process.connected) process.disconnect?.();
     process.exit(0);
+  }
+
+  /** Tells what has been counted: what there is a lot of in parts, between which connections are served. */
+  async report(request: number): Promise<void> {
+    for (const rows of this.#context.tallies?.changedRows() ?? []) await notifyInTurn({ kind: 'rows', request, rows });
+    notify({ kind: 'report', request, series: this.metrics.snapshot() });
+  }
+
+  /** What these counted is of no interest any more. */
+  forget(keys: readonly string[]): void {
+    this.#context.tallies?.forget(keys);
   }
 
   /** `ticketKeys`: base64. */

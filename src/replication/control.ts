@@ -2,6 +2,7 @@
 // travels elsewhere (publisher, subscriber).
 
 import type { SeriesSnapshot } from '../telemetry/metrics.ts';
+import type { TallyRows } from '../telemetry/tally-row.ts';
 
 /** A certificate with its key, as the supervisor keeps it over the lives of its controllers. */
 export type KeptCertificate = { readonly chain: string; readonly key: string };
@@ -46,6 +47,10 @@ export type Order<Config> =
   | ControllerStart<Config>
   | { readonly kind: 'drain'; readonly timeoutMs: number }
   | { readonly kind: 'report'; readonly request: number }
+  /** To a controller that collects: some of the rows, summed over the workers. */
+  | { readonly kind: 'rows'; readonly request: number; readonly rows: TallyRows }
+  /** To workers: these are not counted any more. */
+  | { readonly kind: 'forget'; readonly keys: readonly string[] }
   /** Other keys for session tickets, for every worker at once; as in the start. */
   | { readonly kind: 'ticket-keys'; readonly ticketKeys: string }
   | { readonly kind: 'processes'; readonly processes: ProcessState }
@@ -55,6 +60,10 @@ export type Order<Config> =
 export type Notice =
   | { readonly kind: 'heartbeat'; readonly series: readonly SeriesSnapshot[] }
   | { readonly kind: 'report'; readonly request: number; readonly series: readonly SeriesSnapshot[] }
+  /** Rows of a worker that have changed; they go before its report, a part at a time. */
+  | { readonly kind: 'rows'; readonly request: number; readonly rows: TallyRows }
+  /** A controller: these are rows of what is not in the table any more. */
+  | { readonly kind: 'forget'; readonly keys: readonly string[] }
   /** A worker accepts connections; a controller has published its first table. */
   | { readonly kind: 'serving' }
   /** The child cannot do its work, and says why before it ends. */
@@ -69,6 +78,14 @@ export const heartbeatMs = 1_000;
 /** Says something to the supervisor; nothing if it is gone. */
 export function notify(notice: Notice): void {
   if (process.connected) process.send?.(notice);
+}
+
+/** The same, but resolves when it is on its way: who has much to say then takes its time. */
+export function notifyInTurn(notice: Notice): Promise<void> {
+  return new Promise((resolve) => {
+    if (process.connected) process.send?.(notice, undefined, undefined, () => setImmediate(resolve));
+    else resolve();
+  });
 }
 
 /** Calls back with every order of the supervisor, and once when the supervisor is gone. */

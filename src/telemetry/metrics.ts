@@ -115,6 +115,126 @@ export const metricDefinitions = {
     help: 'Fetches of all revocation lists of the CAs for client certificates, by result.',
     labels: ['result'],
   },
+  headgate_route_requests_total: {
+    kind: 'counter',
+    help: 'Requests for a Route that were answered, by class of the status, whoever answered.',
+    labels: ['namespace', 'route', 'code'],
+  },
+  headgate_route_request_duration_seconds: {
+    kind: 'histogram',
+    help: 'From the whole head of a request for a Route to the last byte of the answer.',
+    labels: ['namespace', 'route'],
+  },
+  headgate_route_passthrough_connections_total: {
+    kind: 'counter',
+    help: 'Connections for a passthrough Route.',
+    labels: ['namespace', 'route'],
+  },
+  headgate_route_active: {
+    kind: 'gauge',
+    help: 'Requests, tunnels and passthrough connections of a Route that are under way.',
+    labels: ['namespace', 'route'],
+  },
+  headgate_route_waiting: {
+    kind: 'gauge',
+    help: 'Those of a Route that wait for a place with one of its pods.',
+    labels: ['namespace', 'route'],
+  },
+  headgate_route_received_bytes_total: {
+    kind: 'counter',
+    help: 'Bytes received from clients for a Route (heads, bodies and tunnels, without TLS).',
+    labels: ['namespace', 'route'],
+  },
+  headgate_route_sent_bytes_total: {
+    kind: 'counter',
+    help: 'Bytes sent to clients of a Route (heads, bodies and tunnels, without TLS).',
+    labels: ['namespace', 'route'],
+  },
+  headgate_route_failures_total: {
+    kind: 'counter',
+    help: 'What failed for a Route: each try to connect to a pod, answers of pods, and requests for which there was no pod.',
+    labels: ['namespace', 'route', 'reason'],
+  },
+  headgate_route_retries_total: {
+    kind: 'counter',
+    help: 'Requests and connections for a Route that were tried once more, each time.',
+    labels: ['namespace', 'route'],
+  },
+  headgate_route_reached_total: {
+    kind: 'counter',
+    help: 'Requests and connections for a Route that reached a pod: what the phases are of.',
+    labels: ['namespace', 'route'],
+  },
+  headgate_route_phase_seconds_total: {
+    kind: 'counter',
+    help: 'Time that these waited for a place with a pod, for a connection to it, and for the first byte of its answer.',
+    labels: ['namespace', 'route', 'phase'],
+  },
+  headgate_endpoint_requests_total: {
+    kind: 'counter',
+    help: 'Requests for a Route that one of its Endpoints answered, by class of the status.',
+    labels: ['namespace', 'route', 'service', 'pod', 'endpoint', 'code'],
+  },
+  headgate_endpoint_active: {
+    kind: 'gauge',
+    help: 'Requests, tunnels and passthrough connections of a Route that are with an Endpoint.',
+    labels: ['namespace', 'route', 'service', 'pod', 'endpoint'],
+  },
+  headgate_endpoint_received_bytes_total: {
+    kind: 'counter',
+    help: 'Bytes received from clients for an Endpoint of a Route.',
+    labels: ['namespace', 'route', 'service', 'pod', 'endpoint'],
+  },
+  headgate_endpoint_sent_bytes_total: {
+    kind: 'counter',
+    help: 'Bytes sent to clients for an Endpoint of a Route.',
+    labels: ['namespace', 'route', 'service', 'pod', 'endpoint'],
+  },
+  headgate_endpoint_failures_total: {
+    kind: 'counter',
+    help: 'Tries to connect to an Endpoint that failed, and answers of it that did.',
+    labels: ['namespace', 'route', 'service', 'pod', 'endpoint', 'reason'],
+  },
+  headgate_endpoint_reached_total: {
+    kind: 'counter',
+    help: 'Requests and connections for a Route that reached an Endpoint: what the phases are of.',
+    labels: ['namespace', 'route', 'service', 'pod', 'endpoint'],
+  },
+  headgate_endpoint_phase_seconds_total: {
+    kind: 'counter',
+    help: 'Time that these waited for a place, for a connection, and for the first byte of the answer.',
+    labels: ['namespace', 'route', 'service', 'pod', 'endpoint', 'phase'],
+  },
+  headgate_endpoint_up: {
+    kind: 'gauge',
+    help: 'Whether an Endpoint gets new requests of a Route, as far as checks go: 1 or 0.',
+    labels: ['namespace', 'route', 'service', 'pod', 'endpoint'],
+  },
+  headgate_tallies: {
+    kind: 'gauge',
+    help: 'Routes, and Endpoints of Routes, that workers count one by one; each worker its own.',
+    labels: ['kind'],
+  },
+  headgate_tallied_as_other_total: {
+    kind: 'counter',
+    help: 'Times that something was counted for the Route or Endpoint `other`, as there are too many.',
+    labels: ['kind'],
+  },
+  headgate_certificate_expiry_timestamp_seconds: {
+    kind: 'gauge',
+    help: 'When the certificate of a Route, or the default one, expires, in seconds since 1970.',
+    labels: ['namespace', 'route'],
+  },
+  headgate_build_info: {
+    kind: 'gauge',
+    help: 'Version of the router and of Node; always 1.',
+    labels: ['version', 'node'],
+  },
+  headgate_connections_limit: {
+    kind: 'gauge',
+    help: 'Client connections that the workers hold at the most.',
+    labels: [],
+  },
   headgate_log_lines_dropped_total: {
     kind: 'counter',
     help: 'Log lines not written, because of their rate or a slow reader.',

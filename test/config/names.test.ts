@@ -9,9 +9,6 @@ import { unusedAnnotations, unusedEnvironment, unusedNamesIn } from '../../src/c
 import { optionAnnotations } from '../../src/controller/route-options.ts';
 import { inDataPlaneOrLife, openshiftAnnotations, openshiftEnvironment } from './openshift-names.ts';
 
-/** What belongs to that which docs/compatibility.md lists under "Not yet". */
-const notYet: readonly string[] = ['ROUTER_METRICS_HAPROXY_EXPORTED', 'ROUTER_METRICS_HAPROXY_SERVER_THRESHOLD'];
-
 /** Names of settings that are neither the OpenShift router's nor ours. */
 const others: readonly string[] = ['KUBECONFIG'];
 
@@ -25,7 +22,7 @@ const ignored = unusedAnnotations.map(({ name }) => name);
 test("environment names are the OpenShift router's, each with its effect or without it", () => {
   const theirs = Object.values(openshiftEnvironment).flat();
   const known = environment.filter((name) => !own.includes(name) && !others.includes(name));
-  expect([...known, ...unused, ...notYet].sort()).toEqual([...theirs].sort());
+  expect([...known, ...unused].sort()).toEqual([...theirs].sort());
 });
 
 test('so are annotations', () => {

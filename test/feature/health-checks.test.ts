@@ -4,6 +4,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import { describe, expect, test } from 'vitest';
 import type { BalanceAlgorithm } from '../../src/table/entries.ts';
+import { Column } from '../../src/telemetry/tally-row.ts';
 import { makeCertificate } from '../support/certificates.ts';
 import { DataPlane } from '../support/data-plane.ts';
 import { get } from '../support/requests.ts';
@@ -212,4 +213,29 @@ describe('what is checked', () => {
       () => plane.metric('headgate_endpoint_checks_total', 'spared') >= 2,
     );
   });
+});
+
+test('checks are counted for the pod: those that failed, how long it was down, how long the last one took', async () => {
+  await using stopping = await StoppablePod.start('stopping');
+  await using staying = await StoppablePod.start('staying');
+  const pods = [stopping.port, staying.port];
+  await using plane = await DataPlane.start(route({ host: 'a.test', pods }), { settings: { checkIntervalMs } });
+  plane.peers.became([0]);
+  const count = (pod: StoppablePod, column: number): number =>
+    plane.rows().get(`plain ${endpoint(pod.port).authority}`)?.[column] ?? 0;
+  const until = (fits: () => boolean): Promise<boolean> => eventually(() => Promise.resolve(fits()), Boolean);
+  await until(() => count(stopping, Column.checkMicros) > 0);
+  expect(count(stopping, Column.checkFailures)).toBe(0);
+  await stopping.stop();
+  await until(() => count(stopping, Column.down) === 1);
+  expect(count(stopping, Column.checkFailures)).toBeGreaterThanOrEqual(3);
+  await until(() => count(stopping, Column.downMicros) > 0);
+  await stopping.open();
+  await until(() => count(stopping, Column.down) === 0);
+  const downMicros = count(stopping, Column.downMicros);
+  const { connections } = stopping;
+  await until(() => stopping.connections > connections);
+  expect(count(stopping, Column.downMicros)).toBe(downMicros);
+  expect(count(staying, Column.checkFailures)).toBe(0);
+  expect(count(staying, Column.downMicros)).toBe(0);
 });

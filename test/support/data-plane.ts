@@ -25,6 +25,7 @@ import { Session } from '../../src/proxy/session/session.ts';
 import { StrictSni } from '../../src/proxy/session/strict-sni.ts';
 import { type TerminatorSettings, TlsTerminator } from '../../src/proxy/session/tls.ts';
 import { uniqueIdsOf } from '../../src/proxy/session/unique-ids.ts';
+import { Tallies, type TallyScope } from '../../src/proxy/tallies/tallies.ts';
 import { Balancer } from '../../src/proxy/upstream/balancer.ts';
 import { Connector } from '../../src/proxy/upstream/connector.ts';
 import { PodPlaces } from '../../src/proxy/upstream/pod-places.ts';
@@ -35,6 +36,7 @@ import type { Change } from '../../src/table/delta.ts';
 import { RouteTable } from '../../src/table/route-table.ts';
 import type { Log, LogFields } from '../../src/telemetry/log.ts';
 import { type MetricName, Metrics } from '../../src/telemetry/metrics.ts';
+import { Column, type RowsByKey, takeRows } from '../../src/telemetry/tally-row.ts';
 import { makeCertificate } from './certificates.ts';
 import { certificate, defaultCertificate } from './rules.ts';
 
@@ -100,6 +102,8 @@ const testSettings: TestSettings = {
   tlsCurves: 'X25519MLKEM768:X25519:secp256r1:secp384r1:secp521r1',
 };
 
+const everything: TallyScope = { routes: 1_000, endpoints: 1_000, frontends: 'counted', checks: 'timed' };
+
 /** How long what is closing may take to be gone when a test is over. */
 const leaveMs = 3_000;
 
@@ -115,6 +119,8 @@ export type DataPlaneOptions = {
   readonly proxyTrusted?: readonly string[];
   /** What is compressed, if anything. */
   readonly compression?: CompressionSettings;
+  /** What is counted by Route; absence is Routes and all else, so that every test has it at work. */
+  readonly tallies?: TallyScope | null;
   /** Takes the lines of the access log, if there shall be one. */
   readonly accessLines?: AccessLine[];
 };
@@ -132,10 +138,12 @@ export class DataPlane implements AsyncDisposable {
   readonly told: { readonly topic: string; readonly value: JsonValue }[] = [];
   readonly routeLimits: RouteLimits;
   readonly podPlaces: PodPlaces;
+  readonly tallies: Tallies | null;
   /** Why each Session ended, in order. */
   readonly endReasons: EndReason[] = [];
   readonly httpPort: number;
   readonly httpsPort: number;
+  readonly #rows: RowsByKey = new Map();
   readonly #pool: UpstreamPool;
   readonly #accessLog: AccessLog | null;
   readonly #connector: WatchedConnector;
@@ -153,6 +161,8 @@ export class DataPlane implements AsyncDisposable {
     const { metrics } = this;
     const table = (): RouteTable => this.table;
     this.clientLimits = new ClientLimits(settings, 1, metrics);
+    const scope = options.tallies === undefined ? everything : options.tallies;
+    this.tallies = scope === null ? null : new Tallies(scope, metrics);
     this.#pool = new UpstreamPool(settings.maxIdleUpstream, this.#deadlines);
     const limits: HeadLimits = {
       maxHeadBytes: settings.maxHeadBytes,
@@ -162,7 +172,7 @@ export class DataPlane implements AsyncDisposable {
     const readers = createHeadReaders(limits);
     const health = new EndpointHealth();
     const balancer = new Balancer(0, this.peers, health);
-    const checks = new HealthChecks(0, settings, table, health, balancer, this.peers, log, metrics);
+    const checks = new HealthChecks(0, settings, table, health, balancer, this.peers, log, metrics, this.tallies);
     this.#checks = checks;
     this.#connector = new WatchedConnector(this.#pool, settings, this.#deadlines, readers.fields, metrics, (...dial) =>
       checks.dialled(...dial),
@@ -192,6 +202,7 @@ export class DataPlane implements AsyncDisposable {
       fieldSpellings: spellingsOf(settings.headerSpellings),
       uniqueIds: uniqueIdsOf(settings),
       counters: new ProxyCounters(metrics),
+      tallies: this.tallies,
       metrics,
       log,
       draining: false,
@@ -280,6 +291,12 @@ export class DataPlane implements AsyncDisposable {
     return series?.values[0] ?? 0;
   }
 
+  /** What has been counted by Route, Endpoint and frontend, as it is now. */
+  rows(): RowsByKey {
+    for (const rows of this.tallies?.changedRows() ?? []) takeRows(this.#rows, rows);
+    return this.#rows;
+  }
+
   /** How many answers of the router's own had this status and reason. */
   answers(status: number, reason: AnswerReason): number {
     return this.metric('headgate_answers_total', reason, String(status));
@@ -302,6 +319,10 @@ export class DataPlane implements AsyncDisposable {
       placesOfRoutes: this.podPlaces.routes,
       handshakes: this.clientLimits.handshakes,
       compressions: this.metric('headgate_compressions'),
+      tallied: [...this.rows().values()].reduce(
+        (sum, row) => sum + (row[Column.active] ?? 0) + (row[Column.waiting] ?? 0),
+        0,
+      ),
       busyUpstreams: this.#connector.open - this.#pool.size - this.metric('headgate_upstream_shared_connections'),
     };
     for (const listener of this.#listeners) for (const session of [...listener.sessions]) session.destroy('draining');

@@ -5,6 +5,8 @@ import type { JsonValue, Peers } from '../../replication/peers.ts';
 import type { RouteTable } from '../../table/route-table.ts';
 import type { Log } from '../../telemetry/log.ts';
 import type { Metrics, Series } from '../../telemetry/metrics.ts';
+import { Column } from '../../telemetry/tally-row.ts';
+import type { Tallies } from '../tallies/tallies.ts';
 import type { Balancer } from '../upstream/balancer.ts';
 import type { ConnectFailure } from '../upstream/upstream.ts';
 import type { UpstreamConnection } from '../upstream/upstream-connection.ts';
@@ -45,6 +47,8 @@ export class HealthChecks {
   readonly #peers: Peers;
   readonly #log: Log;
   readonly #metrics: Metrics;
+  /** Null where Endpoints are not counted. */
+  readonly #tallies: Tallies | null;
   readonly #spared: Series;
   readonly #schedule: Schedule;
   readonly #running: Set<() => void> = new Set();
@@ -72,12 +76,14 @@ export class HealthChecks {
     peers: Peers,
     log: Log,
     metrics: Metrics,
+    tallies: Tallies | null = null,
   ) {
     this.#self = self;
     this.#settings = settings;
     this.#table = table;
     this.#health = health;
     this.#balancer = balancer;
+    this.#tallies = tallies;
     this.#peers = peers;
     this.#log = log;
     this.#metrics = metrics;
@@ -158,6 +164,7 @@ export class HealthChecks {
   #ended(watches: readonly Watch[]): void {
     const up: CheckKey[] = [];
     for (const { check } of watches) if (this.#ownDown.delete(check.key)) up.push(check.key);
+    for (const key of up) this.#tallies?.check(key)?.foundUp(performance.now());
     if (up.length > 0) {
       this.#health.markUp(this.#self, up);
       this.#tell('up', up);
@@ -199,9 +206,11 @@ export class HealthChecks {
 
   #probe(watch: Watch): void {
     const protocols = this.#settings.disableHttp2 ? ['http/1.1'] : ['h2', 'http/1.1'];
+    const beganMs = performance.now();
     const stop = probe(watch.check, protocols, (failure) => {
       this.#running.delete(stop);
       this.#metrics.series('headgate_endpoint_checks_total', failure ?? 'reached').value++;
+      if (this.#tallies !== null) tallyCheck(this.#tallies, watch.check.key, failure, performance.now() - beganMs);
       // Descriptors or ports of our own have run out: that says nothing of the pod.
       if (failure !== 'limit' && watch.current) this.#result(watch, failure);
       this.#schedule.putBack(watch, performance.now());
@@ -214,10 +223,13 @@ export class HealthChecks {
     if (!record.add(failure === null ? 'reached' : 'failed')) return;
     const { key, endpoint, security } = check;
     const { down } = record;
+    const tally = this.#tallies?.check(key) ?? null;
     if (down) {
+      tally?.foundDown(performance.now());
       this.#ownDown.add(key);
       this.#health.markDown(this.#self, [key], performance.now());
     } else {
+      tally?.foundUp(performance.now());
       this.#ownDown.delete(key);
       this.#health.markUp(this.#self, [key]);
     }
@@ -269,4 +281,9 @@ export class HealthChecks {
     this.#tellDown();
     this.#health.forgetBefore(this.#self, performance.now() - 3 * repeatMs);
   }
+}
+
+function tallyCheck(tallies: Tallies, key: CheckKey, failure: ConnectFailure | null, ms: number): void {
+  if (failure !== null) tallies.check(key)?.count(Column.checkFailures);
+  if (tallies.scope.checks === 'timed') tallies.check(key)?.checkTook(ms);
 }

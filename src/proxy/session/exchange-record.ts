@@ -2,7 +2,7 @@
 
 import type { RequestHead } from '../../protocol/request-head.ts';
 import type { ResponseHead } from '../../protocol/response-head.ts';
-import type { RouteKey, Scheme, Termination } from '../../table/entries.ts';
+import type { PathRule, RouteKey, Scheme, Termination } from '../../table/entries.ts';
 import type { Captured } from '../access-log/captures.ts';
 import type { ConnectionFacts } from '../access-log/connection-facts.ts';
 import { type End, type Stage, terminationState } from '../access-log/termination-state.ts';
@@ -10,6 +10,8 @@ import type { AnswerReason } from '../answers.ts';
 import type { ProxyContext } from '../context.ts';
 import type { EndReason } from '../end-reason.ts';
 import type { Security } from '../health/endpoint-health.ts';
+import { ExchangeTallies } from '../tallies/exchange-tallies.ts';
+import type { Tally } from '../tallies/tally.ts';
 import type { Pick } from '../upstream/balancer.ts';
 import type { Load } from '../upstream/loads.ts';
 import type { Place } from '../upstream/route-places.ts';
@@ -29,6 +31,8 @@ export class ExchangeRecord {
   uniqueId = '';
   /** What became of a sticky cookie, in HAProxy's two letters. */
   cookieState = '--';
+  /** Null where nothing is counted by Route. */
+  readonly tallies: ExchangeTallies | null;
   readonly #context: ProxyContext;
   readonly #scheme: Scheme;
   readonly #client: string;
@@ -61,12 +65,14 @@ export class ExchangeRecord {
     client: string,
     connection: ConnectionFacts | null,
     protocol: 'HTTP/1' | 'HTTP/2',
+    frontend: Tally | null,
   ) {
     this.#context = context;
     this.#scheme = scheme;
     this.#client = client;
     this.#connection = connection;
     this.#protocol = protocol;
+    this.tallies = context.tallies === null ? null : new ExchangeTallies(context.tallies, frontend);
   }
 
   /** Of the Endpoint that was asked last: its address and port. */
@@ -91,12 +97,26 @@ export class ExchangeRecord {
     this.receivedBytes = 0;
     this.sentBytes = 0;
     this.#startedMs = performance.now();
+    this.#headBytes = 0;
+    this.#queuedMs = 0;
+    this.#sentMs = 0;
+    this.#firstByteMs = 0;
+    this.#hasResponse = false;
     if (this.#connection !== null) this.#beginLine(this.#connection);
+  }
+
+  /** The request is for this Route. */
+  belongsTo(rule: PathRule): void {
+    this.route = rule.route;
+    this.termination = rule.termination;
+    this.tallies?.begin(rule, this.#startedMs);
   }
 
   /** The request goes to this Endpoint, and to none that it went to before. */
   goesTo(pick: Pick): void {
     this.leave();
+    const before = this.pick === null ? null : this.pick.endpoint;
+    this.tallies?.goesTo(pick.endpoint, before, this.#startedMs);
     this.pick = pick;
     this.#load = this.#context.balancer.loadOf(pick.endpoint);
     this.#load.active++;
@@ -115,9 +135,9 @@ export class ExchangeRecord {
   /** A new exchange whose head has just been read. */
   beginRead(head: RequestHead): void {
     this.begin(head.method, head.target, head.hostName);
+    this.#headBytes = head.bytes;
     if (this.#connection === null) return;
     this.#minorVersion = head.minorVersion;
-    this.#headBytes = head.bytes;
     const captures = this.#context.accessLog?.captures ?? null;
     if (captures === null) return;
     this.#request = captures.ofRequest(head);
@@ -136,21 +156,31 @@ export class ExchangeRecord {
   /** It has waited so long for a slot of a pod. */
   queued(ms: number): void {
     this.#queuedMs += ms;
+    this.tallies?.waitsNoMore();
   }
 
-  /** It goes to a pod, on a connection that stands. */
-  sent(): void {
-    if (this.#connection !== null) this.#sentMs = performance.now();
+  /** It goes to a pod, on a connection that stands: a new one, or one that others have used. */
+  sent(over: 'new' | 'reused'): void {
+    if (this.#connection === null && this.tallies === null) return;
+    this.#sentMs = performance.now();
+    if (over === 'reused') this.tallies?.reused();
   }
 
   firstByte(): void {
-    if (this.#firstByteMs === 0 && this.#connection !== null) this.#firstByteMs = performance.now();
+    if (this.#firstByteMs > 0 || (this.#connection === null && this.tallies === null)) return;
+    this.#firstByteMs = performance.now();
+  }
+
+  /** It is tried once more. */
+  retried(): void {
+    this.retries++;
+    this.tallies?.retried();
   }
 
   /** The head of the pod's final response, before anything is changed. */
   responded(head: ResponseHead): void {
-    if (this.#connection === null) return;
     this.#hasResponse = true;
+    if (this.#connection === null) return;
     const captures = this.#context.accessLog?.captures ?? null;
     if (captures !== null) this.#response = captures.ofResponse(head);
   }
@@ -174,12 +204,14 @@ export class ExchangeRecord {
   end(status: number, end: End): void {
     // The health path is asked all the time, by the router itself too: as with HAProxy's monitor-uri it is nobody's request.
     if (end === 'health') return;
+    this.tallies?.ended(end, this.#startedMs);
     this.count(status);
     this.writeLine(status, end);
   }
 
   /** The request or tunnel is with no Endpoint any more. */
   leave(): void {
+    this.tallies?.leave();
     if (this.#load === null) return;
     this.#load.active--;
     this.#load = null;
@@ -191,14 +223,32 @@ export class ExchangeRecord {
 
   count(status: number): void {
     const counters = this.#context.counters;
-    counters.request(this.#scheme, status, performance.now() - this.#startedMs);
+    const durationMs = performance.now() - this.#startedMs;
+    counters.request(this.#scheme, status, durationMs);
     counters.received.value += this.receivedBytes;
     counters.sent.value += this.sentBytes;
+    if (this.tallies !== null) this.#tally(this.tallies, status, durationMs);
   }
 
   writeLine(status: number, end: End): void {
     this.leave();
+    this.tallies?.over();
     if (this.#connection !== null) this.#writeLine(this.#connection, status, end);
+  }
+
+  #tally(tallies: ExchangeTallies, status: number, durationMs: number): void {
+    const receivedBytes = this.#headBytes + this.receivedBytes;
+    tallies.moved(receivedBytes, this.sentBytes);
+    // Of the tunnels that pods grant in HTTP/2 there is no response.
+    const isThePods = this.#hasResponse || status === 101;
+    if (status > 0) tallies.answered(status, isThePods ? 'pod' : 'router', durationMs);
+    if (this.#sentMs === 0) return;
+    const responseMs = this.#firstByteMs === 0 ? 0 : Math.max(0, this.#firstByteMs - this.#sentMs);
+    tallies.reached(this.#queuedMs, this.#connectMs, responseMs);
+  }
+
+  get #connectMs(): number {
+    return Math.max(0, this.#sentMs - this.#startedMs - this.#queuedMs);
   }
 
   #beginLine(connection: ConnectionFacts): void {
@@ -208,12 +258,7 @@ export class ExchangeRecord {
     this.#idleSinceMs = this.#protocol === 'HTTP/1' ? connection.idleSinceMs : this.#beganMs;
     this.#headBeganMs = 0;
     this.#minorVersion = 1;
-    this.#headBytes = 0;
     this.#detail = null;
-    this.#queuedMs = 0;
-    this.#sentMs = 0;
-    this.#firstByteMs = 0;
-    this.#hasResponse = false;
     this.#request = null;
     this.#response = null;
     this.uniqueId = '';
@@ -243,7 +288,7 @@ export class ExchangeRecord {
       idleMs: Math.max(0, this.#beganMs - this.#idleSinceMs),
       headMs: this.target === '' ? null : this.#startedMs - this.#beganMs,
       queueMs: this.pick === null && this.#queuedMs === 0 ? null : this.#queuedMs,
-      connectMs: isSent ? Math.max(0, this.#sentMs - this.#startedMs - this.#queuedMs) : null,
+      connectMs: isSent ? this.#connectMs : null,
       firstByteMs: isSent && this.#firstByteMs > 0 ? Math.max(0, this.#firstByteMs - this.#sentMs) : null,
       totalMs: nowMs - this.#beganMs,
       receivedBytes: this.#headBytes + this.receivedBytes,

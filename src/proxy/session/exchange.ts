@@ -174,8 +174,7 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
     }
     const rule = match.rule;
     this.#rule = rule;
-    this.#record.route = rule.route;
-    this.#record.termination = rule.termination;
+    this.#record.belongsTo(rule);
     // Before all that a Route asks of its clients: over TLS they will be asked again.
     if (match.kind === 'redirect') {
       this.#redirect(head);
@@ -360,6 +359,7 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
       this.#state = 'connecting';
       this.#queue = places;
       this.#queuedMs = performance.now();
+      this.#record.tallies?.waits();
       this.#downstream.setDeadline(settings.connectTimeoutMs);
     } else {
       this.#answer(503, 'pods-busy', 'too many wait already');
@@ -399,7 +399,7 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
     }
     if (again !== null) {
       this.#retryFor = null;
-      this.#record.retries++;
+      this.#record.retried();
       this.#context.metrics.series('headgate_upstream_retries_total', again).value++;
     }
     this.#pick = pick;
@@ -436,7 +436,7 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
       return;
     }
     this.#state = 'exchanging';
-    this.#record.sent();
+    this.#record.sent(this.#reused ? 'reused' : 'new');
     const body = this.#requestBody;
     this.#chunks = this.#bare && upstream.framed && body.framing === 'chunked';
     const last = body.done && this.#trailers === '' && !this.#tunnels;
@@ -493,6 +493,7 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
     // Whoever shares a connection does not count its dial.
     if (this.#upstream instanceof UpstreamConnection) this.#context.connector.countDial(failure);
     this.#upstream = null;
+    this.#record.tallies?.connectFailed();
     if (this.#pick !== null) this.#tried.push(this.#pick.endpoint.authority);
     if (this.#mayRetry(failure)) this.#dispatch();
     else this.#answer(503, 'connect-failed', failure);

@@ -19,6 +19,7 @@ import { createFieldReaders, type FieldReaders } from '../http2/link.ts';
 import type { RouteVisits } from '../listener/route-limits.ts';
 import { takeFrom } from '../shared-read.ts';
 import { Splice } from '../splice.ts';
+import type { Tally } from '../tallies/tally.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { Downstream } from './downstream.ts';
 import { Exchange } from './exchange.ts';
@@ -91,6 +92,7 @@ export class HttpConnection implements Downstream, DeadlineOwner {
     scheme: Scheme,
     client: string,
     facts: ConnectionFacts | null,
+    frontend: Tally | null,
     forwarded: ForwardedHeaders,
     visits: RouteVisits,
     onHttp2: ((first: Buffer) => void) | null,
@@ -103,7 +105,7 @@ export class HttpConnection implements Downstream, DeadlineOwner {
     this.#writer = new DirectWriter(socket);
     this.#onHttp2 = onHttp2;
     this.#onEnd = onEnd;
-    this.#record = new ExchangeRecord(context, scheme, client, facts, 'HTTP/1');
+    this.#record = new ExchangeRecord(context, scheme, client, facts, 'HTTP/1', frontend);
     this.#exchange = new Exchange(context, this, readers.response, scheme, forwarded, visits, this.#record);
     this.#slot = context.deadlines.claim(this);
     this.#idleSinceMs = context.deadlines.nowMs;
@@ -202,7 +204,8 @@ export class HttpConnection implements Downstream, DeadlineOwner {
     this.#writer.write(this.#spelt(head));
     this.#phase = 'tunnel';
     this.#context.deadlines.clear(this.#slot);
-    const splice = new Splice(this.#context, this.#socket, this.#writer, upstream, idleMs, (reason) => {
+    const { tallies } = this.#record;
+    const splice = new Splice(this.#context, this.#socket, this.#writer, upstream, tallies, idleMs, (reason) => {
       this.#record.receivedBytes += splice.received;
       this.#record.sentBytes += splice.sent;
       this.#record.writeLine(101, reason);

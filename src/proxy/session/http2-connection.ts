@@ -14,6 +14,7 @@ import { Http2Link, type LinkUser } from '../http2/link.ts';
 import type { Http2Stream } from '../http2/stream.ts';
 import type { RouteVisits } from '../listener/route-limits.ts';
 import { takeFrom } from '../shared-read.ts';
+import type { Tally } from '../tallies/tally.ts';
 import type { ForwardedHeaders } from './forwarded-headers.ts';
 import type { HeadReaders } from './http-connection.ts';
 import { Http2Exchange, type Http2ExchangeUser } from './http2-exchange.ts';
@@ -29,6 +30,7 @@ export class Http2Connection implements LinkUser, Http2ExchangeUser, DeadlineOwn
   readonly #scheme: Scheme;
   readonly #client: string;
   readonly #facts: ConnectionFacts | null;
+  readonly #frontend: Tally | null;
   readonly #forwarded: ForwardedHeaders;
   readonly #visits: RouteVisits;
   /** The name that the TLS connection was opened for. */
@@ -53,6 +55,7 @@ export class Http2Connection implements LinkUser, Http2ExchangeUser, DeadlineOwn
     scheme: Scheme,
     client: string,
     facts: ConnectionFacts | null,
+    frontend: Tally | null,
     forwarded: ForwardedHeaders,
     visits: RouteVisits,
     serverName: Host | undefined,
@@ -65,6 +68,7 @@ export class Http2Connection implements LinkUser, Http2ExchangeUser, DeadlineOwn
     this.#scheme = scheme;
     this.#client = client;
     this.#facts = facts;
+    this.#frontend = frontend;
     this.#forwarded = forwarded;
     this.#visits = visits;
     this.#serverName = serverName;
@@ -133,6 +137,7 @@ export class Http2Connection implements LinkUser, Http2ExchangeUser, DeadlineOwn
         this.#scheme,
         this.#client,
         this.#facts,
+        this.#frontend,
         this.#forwarded,
         this.#visits,
         this,

@@ -14,6 +14,7 @@ import { type EndReason, endReasons } from '../end-reason.ts';
 import type { Http2Stream, StreamUser } from '../http2/stream.ts';
 import type { RouteVisits } from '../listener/route-limits.ts';
 import { Splice, type TunnelClient } from '../splice.ts';
+import type { Tally } from '../tallies/tally.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { Downstream } from './downstream.ts';
 import { Exchange } from './exchange.ts';
@@ -58,6 +59,7 @@ export class Http2Exchange implements Downstream, StreamUser, DeadlineOwner, Tun
     scheme: Scheme,
     client: string,
     facts: ConnectionFacts | null,
+    frontend: Tally | null,
     forwarded: ForwardedHeaders,
     visits: RouteVisits,
     user: Http2ExchangeUser,
@@ -65,7 +67,7 @@ export class Http2Exchange implements Downstream, StreamUser, DeadlineOwner, Tun
     this.#context = context;
     this.#requestHead = readers.request;
     this.#user = user;
-    this.#record = new ExchangeRecord(context, scheme, client, facts, 'HTTP/2');
+    this.#record = new ExchangeRecord(context, scheme, client, facts, 'HTTP/2', frontend);
     this.#exchange = new Exchange(context, this, readers.response, scheme, forwarded, visits, this.#record);
   }
 
@@ -148,7 +150,7 @@ export class Http2Exchange implements Downstream, StreamUser, DeadlineOwner, Tun
   startTunnel(head: string, upstream: Upstream, rest: Buffer, idleMs: number): void {
     this.#stream?.sendResponse(accepted(head), false);
     if (this.#slot !== null) this.#context.deadlines.clear(this.#slot);
-    const splice = new Splice(this.#context, this, null, upstream, idleMs, (reason) => {
+    const splice = new Splice(this.#context, this, null, upstream, this.#record.tallies, idleMs, (reason) => {
       this.#record.receivedBytes += splice.received;
       this.#record.sentBytes += splice.sent;
       this.#record.writeLine(200, reason);

@@ -15,6 +15,8 @@ import type { EndReason } from '../end-reason.ts';
 import type { RouteVisits } from '../listener/route-limits.ts';
 import { takeFrom } from '../shared-read.ts';
 import { Splice } from '../splice.ts';
+import { ExchangeTallies } from '../tallies/exchange-tallies.ts';
+import type { Tally } from '../tallies/tally.ts';
 import type { Pick } from '../upstream/balancer.ts';
 import type { Load } from '../upstream/loads.ts';
 import type { Place, PlaceSeeker, PlaceWish, RoutePlaces } from '../upstream/route-places.ts';
@@ -34,6 +36,7 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
   readonly #rule: PathRule;
   readonly #client: string;
   readonly #facts: ConnectionFacts | null;
+  readonly #tallies: ExchangeTallies | null;
   readonly #announced: AnnouncedConnection;
   readonly #serverName: string;
   readonly #hello: Buffer;
@@ -67,6 +70,7 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
     rule: PathRule,
     client: string,
     facts: ConnectionFacts | null,
+    frontend: Tally | null,
     visits: RouteVisits,
     announced: AnnouncedConnection,
     serverName: string,
@@ -78,6 +82,8 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
     this.#rule = rule;
     this.#client = client;
     this.#facts = facts;
+    this.#tallies = context.tallies === null ? null : new ExchangeTallies(context.tallies, frontend);
+    this.#tallies?.begin(rule, this.#startedMs);
     this.#announced = announced;
     this.#serverName = serverName;
     this.#hello = hello;
@@ -128,6 +134,7 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
     } else if (places.wait(this, pick)) {
       this.#queue = places;
       this.#waitsSinceMs = performance.now();
+      this.#tallies?.waits();
       this.#setDeadline(this.#context.settings.connectTimeoutMs);
     } else {
       this.#end('pods-busy');
@@ -173,6 +180,7 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
   }
 
   #stopWaiting(): void {
+    this.#tallies?.waitsNoMore();
     if (this.#queue !== null) this.#queuedMs += performance.now() - this.#waitsSinceMs;
     this.#queue?.stopWaiting(this);
     this.#queue = null;
@@ -188,10 +196,13 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
       else if (!this.#awaitPods(failure)) this.#end('connect-failed');
       return;
     }
+    const before = this.#pick === null ? null : this.#pick.endpoint;
     if (failure !== null) {
       this.#retries++;
+      this.#tallies?.retried();
       this.#context.metrics.series('headgate_upstream_retries_total', failure).value++;
     }
+    this.#tallies?.goesTo(pick.endpoint, before, this.#context.deadlines.nowMs);
     this.#pick = pick;
     this.#load = this.#context.balancer.loadOf(pick.endpoint);
     this.#load.active++;
@@ -205,9 +216,16 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
     if (upstream === null) return;
     this.#context.connector.countDial(null);
     this.#connectedMs = performance.now();
+    this.#tallies?.reached(this.#queuedMs, this.#connectedMs - this.#startedMs - this.#queuedMs, 0);
     const idleMs = this.#rule.tunnelTimeoutMs ?? this.#context.settings.tunnelTimeoutMs;
-    const splice = new Splice(this.#context, socket, new DirectWriter(socket), upstream, idleMs, (reason) =>
-      this.#end(reason),
+    const splice = new Splice(
+      this.#context,
+      socket,
+      new DirectWriter(socket),
+      upstream,
+      this.#tallies,
+      idleMs,
+      (reason) => this.#end(reason),
     );
     this.#splice = splice;
     const { proxyProtocol } = this.#rule;
@@ -225,6 +243,7 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
     this.#context.connector.countDial(failure);
     this.#failure = failure;
     this.#upstream = null;
+    this.#tallies?.connectFailed();
     if (this.#pick !== null) this.#tried.push(this.#pick.endpoint.authority);
     if (this.#retries === maxRetries) this.#end('connect-failed');
     else this.#dial();
@@ -242,6 +261,7 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
   }
 
   #leave(): void {
+    this.#tallies?.leave();
     if (this.#load !== null) this.#load.active--;
     this.#load = null;
     this.#place?.release();
@@ -277,6 +297,8 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
   #end(reason: EndReason): void {
     if (this.#over) return;
     this.#over = true;
+    this.#tallies?.ended(reason, this.#startedMs);
+    this.#tallies?.over();
     this.#stopWaiting();
     this.#leave();
     this.#upstream?.destroy();

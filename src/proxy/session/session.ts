@@ -15,6 +15,8 @@ import type { EndReason } from '../end-reason.ts';
 import type { HandshakeHolder, SourceKey } from '../listener/client-limits.ts';
 import { RouteVisits } from '../listener/route-limits.ts';
 import { handOn, takeFrom } from '../shared-read.ts';
+import type { FrontendName } from '../tallies/tallies.ts';
+import type { Tally } from '../tallies/tally.ts';
 import type { ClientFacts } from './client-certificate.ts';
 import { AnnouncedConnection, type NamedEnds, peerAddress } from './connection-ends.ts';
 import { ForwardedHeaders } from './forwarded-headers.ts';
@@ -46,6 +48,9 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
   readonly #facts: ConnectionFacts | null;
   /** Under what the connection is counted; null while, or where, it is not. */
   #source: SourceKey | null = null;
+  /** Of its listener, and of what its TLS ends in; null where frontends are not counted. */
+  readonly #frontend: Tally | null;
+  #tlsFrontend: Tally | null = null;
   readonly #onEnd: (session: Session, reason: EndReason) => void;
   readonly #terminator: TlsTerminator;
   #peek: GatheredBytes | null = null;
@@ -80,6 +85,7 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
     this.#onEnd = onEnd;
     this.#visits = new RouteVisits(context.routeLimits);
     this.#facts = context.accessLog === null ? null : new ConnectionFacts(listener, socket);
+    this.#frontend = this.#enter(listener === 'http' ? 'public' : 'public_ssl');
     if (context.proxySources?.has(this.#client) === true) this.#startPrelude();
     else this.#start(nothing);
   }
@@ -139,6 +145,12 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
     this.#end('handshake-limit');
   }
 
+  #enter(name: FrontendName): Tally | null {
+    const frontend = this.#context.tallies?.frontend(name) ?? null;
+    frontend?.begin(this.#context.deadlines.nowMs);
+    return frontend;
+  }
+
   #startPrelude(): void {
     this.#stage = new ProxyPrelude(
       this.#context,
@@ -195,6 +207,7 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
       scheme,
       this.#client,
       this.#facts,
+      this.#tlsFrontend ?? this.#frontend,
       forwarded,
       this.#visits,
       onHttp2,
@@ -210,6 +223,7 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
       scheme,
       this.#client,
       this.#facts,
+      this.#tlsFrontend ?? this.#frontend,
       forwarded,
       this.#visits,
       this.#serverName,
@@ -260,6 +274,7 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
         match.rule,
         this.#client,
         this.#facts,
+        this.#frontend,
         this.#visits,
         new AnnouncedConnection(this.#socket, this.#named),
         serverName ?? '',
@@ -286,6 +301,7 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
       return;
     }
     this.#handshaking = true;
+    this.#tlsFrontend = this.#enter(host === undefined ? 'fe_no_sni' : 'fe_sni');
     if (this.#slot !== null) deadlines.set(this.#slot, settings.headTimeoutMs);
     this.#socket.unshift(bytes);
     if (!this.#terminator.secure(this.#socket, match.clientAuth, this)) this.#end('no-client-authority');
@@ -319,6 +335,8 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
     this.#releaseSlot();
     this.#context.clientLimits.disconnected(this.#source);
     this.#visits.leave();
+    this.#frontend?.end();
+    this.#tlsFrontend?.end();
     this.#tellUnserved(reason);
     if (this.#stage === null) this.#socket.destroy();
     this.#context.counters.ended(reason);
