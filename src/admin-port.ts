@@ -33,16 +33,13 @@ export class AdminPort {
     this.#credentials = initialCredentials(config);
     const nowMs = (): number => performance.now();
     const selfRequest = new SelfRequest({ ...config, httpPort }, nowMs);
-    this.#server = new AdminServer(
-      { ...subject, selfRequest },
-      {
-        credentials: () => this.#credentials,
-        isReviewed: config.source === 'kubernetes' && config.metricsAuth === 'openshift',
-        reviewer,
-        onFailure: (reason) => log.error({ reason }, 'access to metrics cannot be reviewed'),
-        nowMs,
-      },
-    );
+    this.#server = new AdminServer({ ...subject, selfRequest }, config, {
+      credentials: () => this.#credentials,
+      isReviewed: config.source === 'kubernetes' && config.metricsAuth === 'openshift',
+      reviewer,
+      onFailure: (reason) => log.error({ reason }, 'access to metrics cannot be reviewed'),
+      nowMs,
+    });
     this.#followCredentials(config.statsUsernameFile, 'username');
     this.#followCredentials(config.statsPasswordFile, 'password');
     this.#followCertificate();

@@ -10,16 +10,23 @@ import { formatRevision } from './table/delta.ts';
 import { createLog } from './telemetry/log.ts';
 import { Metrics, type SeriesSnapshot } from './telemetry/metrics.ts';
 import { observeProcess } from './telemetry/process-metrics.ts';
+import { type RowsByKey, type TallyRows, takeRows } from './telemetry/tally-row.ts';
 
-/** The supervisor gives up on silent workers after 500 ms; beyond this it is the supervisor that is gone. */
+/** The supervisor gives up on silent workers after 500 ms; what is silent for longer is the supervisor. */
 const collectTimeoutMs = 2_000;
+
+/** Takes what the supervisor has collected. */
+type Collection = {
+  readonly onRows: (rows: TallyRows) => void;
+  readonly onEnd: (series: readonly SeriesSnapshot[]) => void;
+};
 
 /** Runs this process as the controller until the supervisor ends it. */
 export function runController(): void {
   process.on('SIGINT', () => {});
   process.on('SIGTERM', () => {});
   const metrics = new Metrics();
-  const collecting = new Map<number, (series: readonly SeriesSnapshot[]) => void>();
+  const collecting = new Map<number, Collection>();
   let controller: Controller | null = null;
   let processes: ProcessState = {
     supervisor: process.ppid,
@@ -39,7 +46,10 @@ export function runController(): void {
           if (processes.draining) controller?.endStatus();
           break;
         case 'metrics':
-          collecting.get(order.request)?.(order.series);
+          collecting.get(order.request)?.onEnd(order.series);
+          break;
+        case 'rows':
+          collecting.get(order.request)?.onRows(order.rows);
           break;
         case 'drain':
           process.exit(0);
@@ -55,7 +65,7 @@ function start(
   order: ControllerStart<Config>,
   metrics: Metrics,
   processes: () => ProcessState,
-  collecting: Map<number, (series: readonly SeriesSnapshot[]) => void>,
+  collecting: Map<number, Collection>,
 ): Controller | null {
   const log = createLog(order.config.logLevel, { process: 'controller' }, () => {
     metrics.series('headgate_log_lines_dropped_total', 'process').value++;
@@ -84,10 +94,12 @@ function start(
         acknowledged: () => controller.acknowledged,
         servingWorkers: () => controller.servingWorkers,
         views: () => controller.views(),
-        metrics: () => {
+        collect: () => {
           controller.observeViews();
           return collect(collecting, metrics);
         },
+        expiries: () => controller.expiries(),
+        forget: (keys) => notify({ kind: 'forget', keys }),
       },
       () => controller.accessReviews,
       log,
@@ -112,19 +124,26 @@ let requests = 0;
 
 /** The metrics of all processes, this one's as they are now. */
 function collect(
-  collecting: Map<number, (series: readonly SeriesSnapshot[]) => void>,
+  collecting: Map<number, Collection>,
   metrics: Metrics,
-): Promise<readonly SeriesSnapshot[]> {
+): Promise<{ readonly series: readonly SeriesSnapshot[]; readonly rows: RowsByKey }> {
   const request = ++requests;
+  const rows: RowsByKey = new Map();
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
       collecting.delete(request);
       reject(new Error('the supervisor does not answer'));
     }, collectTimeoutMs);
-    collecting.set(request, (series) => {
-      clearTimeout(timer);
-      collecting.delete(request);
-      resolve(series);
+    collecting.set(request, {
+      onRows: (some) => {
+        timer.refresh();
+        takeRows(rows, some);
+      },
+      onEnd: (series) => {
+        clearTimeout(timer);
+        collecting.delete(request);
+        resolve({ series, rows });
+      },
     });
     notify({ kind: 'heartbeat', series: metrics.snapshot() });
     notify({ kind: 'collect', request });

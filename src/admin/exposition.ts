@@ -1,7 +1,13 @@
 // Metrics as Prometheus reads them (text format 0.0.4). Our own few lines rather than prom-client: the sums come from other
 // processes, and its counters cannot be set.
 
-import { histogramBounds, type MetricName, metricDefinitions, type SeriesSnapshot } from '../telemetry/metrics.ts';
+import {
+  histogramBounds,
+  type MetricKind,
+  type MetricName,
+  metricDefinitions,
+  type SeriesSnapshot,
+} from '../telemetry/metrics.ts';
 
 /** The text of these series, grouped by metric in the order of the definitions. */
 export function exposition(series: readonly SeriesSnapshot[]): string {
@@ -16,7 +22,7 @@ export function exposition(series: readonly SeriesSnapshot[]): string {
     const all = byName.get(name);
     if (all === undefined) continue;
     const { kind, help } = metricDefinitions[name];
-    text += `# HELP ${name} ${help}\n# TYPE ${name} ${kind}\n`;
+    text += headText(name, help, kind);
     for (const each of all)
       text += kind === 'histogram' ? histogramLines(each) : `${name}${labelText(each)} ${number(each.values[0])}\n`;
   }
@@ -42,7 +48,13 @@ function labelText(series: SeriesSnapshot, extra = ''): string {
   return pairs.length === 0 ? '' : `{${pairs.join(',')}}`;
 }
 
-function escaped(value: string): string {
+/** What stands before the first series of a metric. */
+export function headText(name: string, help: string, kind: MetricKind | 'summary'): string {
+  return `# HELP ${name} ${help}\n# TYPE ${name} ${kind}\n`;
+}
+
+/** A label's value as it stands between quotes. */
+export function escaped(value: string): string {
   return value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
 }
 

@@ -6,13 +6,12 @@ import { isIP } from 'node:net';
 import { formatRevision, type Revision } from '../table/delta.ts';
 import type { RouteKey } from '../table/entries.ts';
 import type { RouteTable } from '../table/route-table.ts';
-import type { SeriesSnapshot } from '../telemetry/metrics.ts';
 import { AccessControl, type AccessRules, type Subresource } from './access.ts';
 import { type ExplainSettings, explain } from './explain.ts';
-import { exposition } from './exposition.ts';
 import { Health, type HealthSubject } from './health.ts';
 import { AdminListener } from './listener.ts';
 import { answer, answerJson, streamJson } from './replies.ts';
+import { type ScrapeSettings, type ScrapeSubject, Scrapes } from './scrapes.ts';
 import type { AdminTlsOptions } from './tls-settings.ts';
 
 /** What the admin port tells of a Route. */
@@ -30,28 +29,29 @@ export type RouteReport = {
 };
 
 /** What the admin port asks of the rest. */
-export type AdminSubject = HealthSubject & {
-  readonly settings: ExplainSettings;
-  readonly table: () => RouteTable;
-  readonly routes: () => Iterable<RouteReport>;
-  /** What the owner of a Route should look at although it is admitted. */
-  readonly warningsOf: (route: RouteKey) => readonly string[];
-  /** Whether every worker serves the newest table. */
-  readonly acknowledged: () => boolean;
-  /** The metrics of all processes, merged. */
-  readonly metrics: () => Promise<readonly SeriesSnapshot[]>;
-};
+export type AdminSubject = HealthSubject &
+  Omit<ScrapeSubject, 'workerPids'> & {
+    readonly settings: ExplainSettings;
+    readonly routes: () => Iterable<RouteReport>;
+    /** What the owner of a Route should look at although it is admitted. */
+    readonly warningsOf: (route: RouteKey) => readonly string[];
+    /** Whether every worker serves the newest table. */
+    readonly acknowledged: () => boolean;
+  };
 
 export class AdminServer {
   readonly #subject: AdminSubject;
   readonly #health: Health;
   readonly #access: AccessControl;
+  readonly #scrapes: Scrapes;
   readonly #listener: AdminListener;
 
-  constructor(subject: AdminSubject, access: AccessRules) {
+  constructor(subject: AdminSubject, metrics: ScrapeSettings, access: AccessRules) {
     this.#subject = subject;
     this.#health = new Health(subject);
     this.#access = new AccessControl(access);
+    const workerPids = (): number[] => subject.processes().workers.map(({ pid }) => pid);
+    this.#scrapes = new Scrapes({ ...subject, workerPids }, metrics);
     this.#listener = new AdminListener((request, response) => {
       this.#handle(request, response).catch((error: unknown) => {
         if (response.headersSent) response.destroy();
@@ -88,12 +88,7 @@ export class AdminServer {
       return;
     }
     if (protectedAs === 'debug') return await this.#debug(url, response);
-    if (protectedAs === 'metrics') {
-      const text = exposition(await this.#subject.metrics());
-      response.setHeader('content-type', 'text/plain; version=0.0.4; charset=utf-8');
-      answer(response, 200, text);
-      return;
-    }
+    if (protectedAs === 'metrics') return await this.#scrapes.answer(response);
     const verbosity = url.searchParams.has('verbose') ? 'verbose' : 'brief';
     const health = await this.#health.ask(url.pathname, verbosity);
     if (health === null) answer(response, 404, 'not found\n');

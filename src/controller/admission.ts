@@ -132,6 +132,8 @@ export type RouteTreatment =
       readonly insecurePolicy: InsecurePolicy;
       readonly options: RouteOptions;
       readonly serving: Certificate | null;
+      /** When that expires, in ms since 1970; null without. */
+      readonly notAfterMs: number | null;
       readonly upstreamTls: UpstreamTls | null;
       readonly destination: Certificate | null;
       readonly clientAuth: ClientAuth | null;
@@ -164,6 +166,7 @@ export function treatmentOf(
       insecurePolicy: 'None',
       options,
       serving: null,
+      notAfterMs: null,
       upstreamTls: null,
       destination: null,
       clientAuth: null,
@@ -204,6 +207,7 @@ export function treatmentOf(
     insecurePolicy,
     options,
     serving: checked.serving,
+    notAfterMs: checked.notAfterMs,
     upstreamTls: towardsPods === null ? null : towardsPods.upstreamTls,
     destination: towardsPods === null ? null : towardsPods.destination,
     clientAuth: clients.clientAuth,

@@ -56,6 +56,7 @@ export class Controller {
   #ackTimer: NodeJS.Timeout | undefined;
   #sweepTimer: NodeJS.Timeout | undefined;
   #synced = false;
+  #defaultNotAfterMs: number | null = null;
   #scheduled = false;
   #dirtySinceMs = 0;
 
@@ -86,7 +87,8 @@ export class Controller {
         'with wildcard routes allowed, all hosts of a domain stay in one automatic shard',
       );
     }
-    this.#defaultCertificate = new DefaultCertificate(config, fallback, log, (certificate) => {
+    this.#defaultCertificate = new DefaultCertificate(config, fallback, log, (certificate, notAfterMs) => {
+      this.#defaultNotAfterMs = notAfterMs;
       this.#reconciler.setDefaultCertificate(certificate);
       this.#schedule();
     });
@@ -166,6 +168,15 @@ export class Controller {
 
   get table(): RouteTable {
     return this.#reconciler.table;
+  }
+
+  /** When certificates expire, in ms since 1970: the default one, with no namespace, and those of admitted Routes. */
+  *expiries(): Generator<{ readonly namespace: string; readonly route: string; readonly notAfterMs: number }> {
+    if (this.#defaultNotAfterMs !== null)
+      yield { namespace: '', route: 'default', notAfterMs: this.#defaultNotAfterMs };
+    for (const { route, notAfterMs } of this.#reconciler.expiries()) {
+      yield { namespace: route.namespace, route: route.name, notAfterMs };
+    }
   }
 
   get routes(): ReadonlyMap<RouteKey, RouteManifest> {

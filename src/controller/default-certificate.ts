@@ -19,17 +19,17 @@ export class DefaultCertificate {
   readonly #fallback: KeptCertificate;
   readonly #fixed: string;
   readonly #log: Log;
-  readonly #onChange: (certificate: Certificate) => void;
+  readonly #onChange: (certificate: Certificate, notAfterMs: number | null) => void;
   readonly #mustServe: boolean;
   #served = false;
   #problem = '';
 
-  /** `onChange` hears of the first certificate within `start`, and of every later one that can be served. */
+  /** `onChange` hears of the first certificate within `start`, and of every later one that can be served; and when it expires. */
   constructor(
     settings: DefaultCertificateSettings,
     fallback: KeptCertificate,
     log: Log,
-    onChange: (certificate: Certificate) => void,
+    onChange: (certificate: Certificate, notAfterMs: number | null) => void,
   ) {
     this.#fallback = fallback;
     this.#fixed = settings.defaultCertificatePem;
@@ -83,6 +83,6 @@ export class DefaultCertificate {
     }
     this.#served = true;
     this.#log.info({ from, certificate: serving.certificate.id }, 'default certificate');
-    this.#onChange(serving.certificate);
+    this.#onChange(serving.certificate, serving.notAfterMs);
   }
 }

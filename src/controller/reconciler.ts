@@ -101,6 +101,15 @@ export class Reconciler {
     }
   }
 
+  /** When the certificates of admitted Routes expire, in ms since 1970. */
+  *expiries(): Generator<{ readonly route: RouteManifest; readonly notAfterMs: number }> {
+    for (const [key, route] of this.#state.routes) {
+      const treatment = this.#treatments.get(route)?.treatment;
+      if (treatment?.kind !== 'served' || treatment.notAfterMs === null) continue;
+      if (this.verdicts.get(key)?.verdict.kind === 'admitted') yield { route, notAfterMs: treatment.notAfterMs };
+    }
+  }
+
   /** The certificate that is served where no Route has one. */
   setDefaultCertificate(certificate: Certificate): void {
     this.#defaultCertificate = certificate;

@@ -252,6 +252,17 @@ test.each(switches)('switch: %o %o', (args, env, value) => {
   expect(configOf(args, env).allowWildcardRoutes).toBe(value);
 });
 
+test.each<[Environment, string]>([
+  [{}, 'none'],
+  [{ ROUTER_METRICS_TYPE: 'haproxy' }, 'haproxy'],
+  [{ HEADGATE_METRICS_COMPAT: 'haproxy' }, 'haproxy'],
+  [{ ROUTER_METRICS_TYPE: 'haproxy', HEADGATE_METRICS_COMPAT: 'none' }, 'none'],
+])('with %j metrics are compatible with %s', (env, compat) => expect(configOf([], env).metricsCompat).toBe(compat));
+
+test('columns of metrics are numbers', () => {
+  expect(configOf([], { ROUTER_METRICS_HAPROXY_EXPORTED: '2, 4,,85' }).metricsColumns).toEqual([2, 4, 85]);
+});
+
 test('derived values', () => {
   expect(configOf(['--bind', '::1']).adminBind).toBe('::1');
   expect(configOf(['--bind', '::1', '--admin-bind', '127.0.0.1']).adminBind).toBe('127.0.0.1');
@@ -319,6 +330,12 @@ const problems: readonly (readonly [title: string, args: string[], env: Environm
     [],
     { ROUTER_LISTEN_ADDR: '127.0.0.1:8443' },
     ['ROUTER_LISTEN_ADDR: 8443 is the port of --https-port too'],
+  ],
+  [
+    'columns that are no numbers',
+    [],
+    { ROUTER_METRICS_HAPROXY_EXPORTED: '2,x' },
+    ['ROUTER_METRICS_HAPROXY_EXPORTED: "2,x" is not a list of numbers of columns (such as 2,4,5)'],
   ],
   ['the type of metrics', [], { ROUTER_METRICS_TYPE: 'x' }, ['ROUTER_METRICS_TYPE: "x" is not one of haproxy']],
   ['a password without user', [], { STATS_PASSWORD: 'secret' }, ['--stats-user: is required with STATS_PASSWORD']],

@@ -162,6 +162,7 @@ describe('what a Route is served with (Route semantics 2.3, 5.15, 7.1)', () => {
   test('without TLS', () => {
     expect(treat(route)).toEqual({
       kind: 'served',
+      notAfterMs: null,
       termination: 'none',
       insecurePolicy: 'None',
       options: expect.objectContaining({ forwarded: 'append', proxyProtocol: 'none' }),

@@ -29,6 +29,7 @@ function served(
     insecurePolicy: (built.tls?.insecurePolicy || 'None') as 'None' | 'Allow' | 'Redirect',
     options: { ...plainOptions, ...options },
     serving: certificate === undefined ? null : pem(certificate),
+    notAfterMs: null,
     upstreamTls: null,
     destination: null,
     clientAuth: null,
