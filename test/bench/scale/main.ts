@@ -19,6 +19,14 @@ const changeMs = 50;
 const controllerMb = 400;
 const workerMb = 200;
 const idlePercent = 1;
+const scrapeStallMs = 50;
+const scrapes = 5;
+
+/** What is scraped: as it is by default, and with all that may be asked for. */
+const scrapedWith = [
+  { words: 'scrape', args: [] },
+  { words: 'scrape of endpoints and HAProxy', args: ['--metrics-detail', 'endpoint', '--metrics-compat', 'haproxy'] },
+] as const;
 
 /** Until what a start or a burst has left behind is gone. */
 const settleMs = 5_000;
@@ -61,10 +69,13 @@ async function measure(options: Options): Promise<readonly Row[]> {
     return await RunningRouter.start(cluster, args);
   };
   if (only.includes('start')) rows.push(...(await measureStarts(options, launch)));
-  if (only.some((phase) => phase !== 'start' && phase !== 'hosts')) {
+  if (only.some((phase) => phase === 'statuses' || phase === 'idle' || phase === 'changes')) {
     rows.push(...(await measureRunning(options, cluster, launch)));
   }
   if (only.includes('hosts')) rows.push(...(await measureHosts(options, cluster, launch, emptyMb)));
+  if (only.includes('scrapes')) {
+    for (const of of scrapedWith) rows.push(...(await measureScrapes(options, cluster, of)));
+  }
   return rows;
 }
 
@@ -247,6 +258,40 @@ async function measureHosts(
     mb(`largest worker over its empty size, ${passes} times more`, [often]),
     mb('largest worker over its empty size, peak', [peak]),
     { name: 'requests that went wrong', values: [failures], unit: 'count', target: { at: 'most', value: 0 } },
+  ];
+}
+
+/** Scrapes of a router all of whose Routes have had traffic. */
+async function measureScrapes(
+  { workers, routes }: Options,
+  cluster: BenchCluster,
+  { words, args }: (typeof scrapedWith)[number],
+): Promise<Row[]> {
+  say(`starting a router for the ${words}`);
+  await using router = await RunningRouter.start(cluster, [
+    '--workers',
+    String(workers),
+    '--status-rate',
+    '1',
+    ...args,
+  ]);
+  await requestAll(router.httpsPort, routes, cluster.authority);
+  const seconds: number[] = [];
+  let bytes = 0;
+  for (let i = 0; i < scrapes; i++) {
+    const startedMs = performance.now();
+    bytes = (await router.admin('/metrics')).text.length;
+    seconds.push((performance.now() - startedMs) / 1000);
+  }
+  const pids = await pidsOf(router);
+  const [controller, worker] = await stalls(router, `${words} included`);
+  return [
+    { name: `${words}, text`, values: [bytes / 1e6], unit: 'MB', target: null },
+    { name: `${words}, time`, values: seconds, unit: 's', target: null },
+    ...(controller === undefined ? [] : [{ ...controller, target: { at: 'most', value: scrapeStallMs } as const }]),
+    ...(worker === undefined ? [] : [worker]),
+    mb(`controller, ${words} included, peak`, [memoryOf(pids.get('controller') ?? 0).peakMb]),
+    mb(`supervisor, ${words} included, peak`, [memoryOf(pids.get('supervisor') ?? 0).peakMb]),
   ];
 }
 

@@ -2,9 +2,9 @@
 
 import { parseArgs } from 'node:util';
 
-export type Phase = 'start' | 'statuses' | 'idle' | 'changes' | 'hosts';
+export type Phase = 'start' | 'statuses' | 'idle' | 'changes' | 'hosts' | 'scrapes';
 
-export const PHASES: readonly Phase[] = ['start', 'statuses', 'idle', 'changes', 'hosts'];
+export const PHASES: readonly Phase[] = ['start', 'statuses', 'idle', 'changes', 'hosts', 'scrapes'];
 
 export type Options = {
   readonly routes: number;
