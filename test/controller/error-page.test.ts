@@ -71,7 +71,7 @@ describe('a whole response', () => {
         const reading = readRawPage(`${head}\n${some.join('')}`);
         if (reading.kind === 'malformed') return;
         expect(reading.page.lines).toMatch(/^([\w-]+: ?[^\r\n\0]*\r\n)*$/);
-        expect(reading.page.lines.toLowerCase()).not.toContain('content-length');
+        expect(reading.page.lines).not.toMatch(/^content-length:/im);
       }),
     );
   });
