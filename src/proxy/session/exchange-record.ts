@@ -9,12 +9,9 @@ import { type End, type Stage, terminationState } from '../access-log/terminatio
 import type { AnswerReason } from '../answers.ts';
 import type { ProxyContext } from '../context.ts';
 import type { EndReason } from '../end-reason.ts';
-import type { Security } from '../health/endpoint-health.ts';
 import { ExchangeTallies } from '../tallies/exchange-tallies.ts';
 import type { Tally } from '../tallies/tally.ts';
-import type { Pick } from '../upstream/balancer.ts';
-import type { Load } from '../upstream/loads.ts';
-import type { Place } from '../upstream/route-places.ts';
+import { PodSearch } from '../upstream/pod-search.ts';
 
 export class ExchangeRecord {
   method = '';
@@ -22,9 +19,6 @@ export class ExchangeRecord {
   hostName = '';
   route: RouteKey | null = null;
   termination: Termination | null = null;
-  /** The Endpoint that was asked last. */
-  pick: Pick | null = null;
-  retries = 0;
   receivedBytes = 0;
   sentBytes = 0;
   /** What the request is called, where it has a name. */
@@ -33,6 +27,8 @@ export class ExchangeRecord {
   cookieState = '--';
   /** Null where nothing is counted by Route. */
   readonly tallies: ExchangeTallies | null;
+  /** For the Endpoint that it goes to. */
+  readonly search: PodSearch;
   readonly #context: ProxyContext;
   readonly #scheme: Scheme;
   readonly #client: string;
@@ -48,16 +44,11 @@ export class ExchangeRecord {
   #headBeganMs = 0;
   #beganMs = 0;
   #startedMs = 0;
-  #queuedMs = 0;
   #sentMs = 0;
   #firstByteMs = 0;
   #hasResponse = false;
   #request: Captured | null = null;
   #response: Captured | null = null;
-  /** Of the Endpoint that has the request or tunnel now. */
-  #load: Load | null = null;
-  /** With it, where the Route limits those. */
-  #place: Place | null = null;
 
   constructor(
     context: ProxyContext,
@@ -73,11 +64,13 @@ export class ExchangeRecord {
     this.#connection = connection;
     this.#protocol = protocol;
     this.tallies = context.tallies === null ? null : new ExchangeTallies(context.tallies, frontend);
+    this.search = new PodSearch(context, client, this.tallies);
   }
 
   /** Of the Endpoint that was asked last: its address and port. */
   get endpoint(): string | null {
-    return this.pick === null ? null : this.pick.endpoint.authority;
+    const { pick } = this.search;
+    return pick === null ? null : pick.endpoint.authority;
   }
 
   /** The head of the next exchange has begun to come. */
@@ -92,13 +85,11 @@ export class ExchangeRecord {
     this.hostName = hostName;
     this.route = null;
     this.termination = null;
-    this.pick = null;
-    this.retries = 0;
+    this.search.reset();
     this.receivedBytes = 0;
     this.sentBytes = 0;
     this.#startedMs = performance.now();
     this.#headBytes = 0;
-    this.#queuedMs = 0;
     this.#sentMs = 0;
     this.#firstByteMs = 0;
     this.#hasResponse = false;
@@ -110,26 +101,6 @@ export class ExchangeRecord {
     this.route = rule.route;
     this.termination = rule.termination;
     this.tallies?.begin(rule, this.#startedMs);
-  }
-
-  /** The request goes to this Endpoint, and to none that it went to before. */
-  goesTo(pick: Pick): void {
-    this.leave();
-    const before = this.pick === null ? null : this.pick.endpoint;
-    this.tallies?.goesTo(pick.endpoint, before, this.#startedMs);
-    this.pick = pick;
-    this.#load = this.#context.balancer.loadOf(pick.endpoint);
-    this.#load.active++;
-  }
-
-  /** The Endpoint has answered as a whole. */
-  podAnswered(security: Security): void {
-    if (this.#load !== null) this.#load.answeredMs[security] = this.#context.deadlines.nowMs;
-  }
-
-  /** Of a Route that limits them: the place with the Endpoint, given back when the request leaves it. */
-  takes(place: Place): void {
-    this.#place = place;
   }
 
   /** A new exchange whose head has just been read. */
@@ -153,12 +124,6 @@ export class ExchangeRecord {
     this.writeLine(0, end);
   }
 
-  /** It has waited so long for a slot of a pod. */
-  queued(ms: number): void {
-    this.#queuedMs += ms;
-    this.tallies?.waitsNoMore();
-  }
-
   /** It goes to a pod, on a connection that stands: a new one, or one that others have used. */
   sent(over: 'new' | 'reused'): void {
     if (this.#connection === null && this.tallies === null) return;
@@ -169,12 +134,6 @@ export class ExchangeRecord {
   firstByte(): void {
     if (this.#firstByteMs > 0 || (this.#connection === null && this.tallies === null)) return;
     this.#firstByteMs = performance.now();
-  }
-
-  /** It is tried once more. */
-  retried(): void {
-    this.retries++;
-    this.tallies?.retried();
   }
 
   /** The head of the pod's final response, before anything is changed. */
@@ -209,18 +168,6 @@ export class ExchangeRecord {
     this.writeLine(status, end);
   }
 
-  /** The request or tunnel is with no Endpoint any more. */
-  leave(): void {
-    this.tallies?.leave();
-    if (this.#load === null) return;
-    this.#load.active--;
-    this.#load = null;
-    const place = this.#place;
-    if (place === null) return;
-    this.#place = null;
-    place.release();
-  }
-
   count(status: number): void {
     const counters = this.#context.counters;
     const durationMs = performance.now() - this.#startedMs;
@@ -231,7 +178,7 @@ export class ExchangeRecord {
   }
 
   writeLine(status: number, end: End): void {
-    this.leave();
+    this.search.leave();
     this.tallies?.over();
     if (this.#connection !== null) this.#writeLine(this.#connection, status, end);
   }
@@ -244,11 +191,11 @@ export class ExchangeRecord {
     if (status > 0) tallies.answered(status, isThePods ? 'pod' : 'router', durationMs);
     if (this.#sentMs === 0) return;
     const responseMs = this.#firstByteMs === 0 ? 0 : Math.max(0, this.#firstByteMs - this.#sentMs);
-    tallies.reached(this.#queuedMs, this.#connectMs, responseMs);
+    tallies.reached(this.search.queuedMs, this.#connectMs, responseMs);
   }
 
   get #connectMs(): number {
-    return Math.max(0, this.#sentMs - this.#startedMs - this.#queuedMs);
+    return Math.max(0, this.#sentMs - this.#startedMs - this.search.queuedMs);
   }
 
   #beginLine(connection: ConnectionFacts): void {
@@ -271,6 +218,7 @@ export class ExchangeRecord {
     const { accessLog } = this.#context;
     if (accessLog === null || !accessLog.sampled()) return;
     const isSent = this.#sentMs > 0;
+    const { pick, queuedMs, retries } = this.search;
     accessLog.write({
       connection,
       client: this.#client,
@@ -282,19 +230,19 @@ export class ExchangeRecord {
       status,
       route: this.route,
       termination: this.termination,
-      pick: this.pick,
+      pick,
       beganAtMs: connection.acceptedAtMs + this.#beganMs - connection.acceptedMs,
       handshakeMs: this.#isFirst ? connection.handshakeMs : 0,
       idleMs: Math.max(0, this.#beganMs - this.#idleSinceMs),
       headMs: this.target === '' ? null : this.#startedMs - this.#beganMs,
-      queueMs: this.pick === null && this.#queuedMs === 0 ? null : this.#queuedMs,
+      queueMs: pick === null && queuedMs === 0 ? null : queuedMs,
       connectMs: isSent ? this.#connectMs : null,
       firstByteMs: isSent && this.#firstByteMs > 0 ? Math.max(0, this.#firstByteMs - this.#sentMs) : null,
       totalMs: nowMs - this.#beganMs,
       receivedBytes: this.#headBytes + this.receivedBytes,
       sentBytes: this.sentBytes,
-      retries: this.retries,
-      endpointRequests: this.pick === null ? 0 : this.#context.balancer.loadOf(this.pick.endpoint).active,
+      retries,
+      endpointRequests: pick === null ? 0 : this.#context.balancer.loadOf(pick.endpoint).active,
       uniqueId: this.uniqueId,
       serial: accessLog.serial,
       end,
@@ -310,7 +258,7 @@ export class ExchangeRecord {
     // A tunnel has no final response, but a status that says that it stands.
     if (this.#hasResponse || (status > 0 && status < 300)) return 'data';
     if (this.#sentMs > 0) return 'headers';
-    if (this.pick !== null) return 'connect';
-    return this.#queuedMs > 0 ? 'queue' : 'request';
+    if (this.search.pick !== null) return 'connect';
+    return this.search.queuedMs > 0 ? 'queue' : 'request';
   }
 }

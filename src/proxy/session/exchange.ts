@@ -13,7 +13,6 @@ import type { ResponseHead } from '../../protocol/response-head.ts';
 import { isListed } from '../../table/address-list.ts';
 import type { PathRule, Scheme } from '../../table/entries.ts';
 import { parseHost } from '../../table/host.ts';
-import type { RouteTable } from '../../table/route-table.ts';
 import { type AnswerReason, renderAnswer, renderGrpcAnswer, renderHealth, renderRedirect } from '../answers.ts';
 import type { ProxyContext } from '../context.ts';
 import type { EndReason } from '../end-reason.ts';
@@ -21,12 +20,11 @@ import { pageFor, renderPage, statusOf } from '../error-pages.ts';
 import { securityOf } from '../health/endpoint-health.ts';
 import type { RouteVisits } from '../listener/route-limits.ts';
 import type { Pick } from '../upstream/balancer.ts';
-import type { PlaceSeeker, PlaceWish, RoutePlaces } from '../upstream/route-places.ts';
+import type { PodAbsence, PodSearch, PodSearchUser } from '../upstream/pod-search.ts';
 import { UpstreamStream } from '../upstream/shared-upstream.ts';
 import { cookieOf } from '../upstream/sticky-cookie.ts';
 import type { ConnectFailure, Upstream, UpstreamUser } from '../upstream/upstream.ts';
 import { UpstreamConnection } from '../upstream/upstream-connection.ts';
-import { pauseAfter, withoutIdled } from '../upstream/waking.ts';
 import { clientDer, clientRefusal } from './client-certificate.ts';
 import type { Downstream } from './downstream.ts';
 import type { ExchangeRecord } from './exchange-record.ts';
@@ -39,8 +37,6 @@ import type { UniqueIds } from './unique-ids.ts';
 
 /** The router's own health path on the plain port; exactly this target (Route semantics 6.1). */
 const healthTarget = '/_______internal_router_healthz';
-/** Tries of one request on further Endpoints or connections (Route semantics 5.7). */
-const maxRetries = 3;
 /** Body bytes that wait for an upstream connection before the client is told to wait. */
 const maxHeldBytes = 65_536;
 
@@ -49,13 +45,14 @@ const empty: Buffer = Buffer.alloc(0);
 /** Methods that may be sent again when a connection breaks before an answer (RFC 9110 9.2.2). */
 const idempotent: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
 
-export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
+export class Exchange implements UpstreamUser, RelayUser, PodSearchUser {
   readonly #context: ProxyContext;
   readonly #downstream: Downstream;
   readonly #scheme: Scheme;
   readonly #forwarded: ForwardedHeaders;
   readonly #visits: RouteVisits;
   readonly #record: ExchangeRecord;
+  readonly #search: PodSearch;
   readonly #relay: ResponseRelay;
   #state: 'none' | 'connecting' | 'exchanging' = 'none';
 
@@ -66,11 +63,7 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
   #repeatable = false;
   #isGrpc = false;
   #rule: PathRule | null = null;
-  /** Since when it waits for a pod. */
-  #queuedMs = 0;
   #headText = '';
-  /** What the client says of the Endpoint that it had before; empty for nothing. */
-  cookie = '';
   /** The body comes as bare content: the client speaks HTTP/2, or the pod may. */
   #bare = false;
   #held: Buffer[] = [];
@@ -82,14 +75,6 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
 
   // Its upstream.
   #upstream: Upstream | null = null;
-  #pick: Pick | null = null;
-  #tried: string[] = [];
-  /** Why the next try is one more; it counts when there is somebody to ask. */
-  #retryFor: ConnectFailure | 'stale' | null = null;
-  /** It lets the pods of an idled Service come before it tries again. */
-  #pausing = false;
-  /** Where it waits for a pod that has as many requests as its Route lets it have. */
-  #queue: RoutePlaces | null = null;
   #reused = false;
   /** Bare content goes to an HTTP/1.1 pod in chunks of our making. */
   #chunks = false;
@@ -116,6 +101,7 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
     this.#forwarded = forwarded;
     this.#visits = visits;
     this.#record = record;
+    this.#search = record.search;
     this.#relay = new ResponseRelay(downstream, this, record, responseHead, context.limits, context.compression);
     this.#requestBody = new FramedBody(context.limits.maxHeadBytes);
   }
@@ -130,15 +116,6 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
     return this.#state === 'exchanging';
   }
 
-  /** Address of the client. */
-  get source(): string {
-    return this.#forwarded.source;
-  }
-
-  get hostName(): string {
-    return this.#record.hostName;
-  }
-
   // Requests.
 
   /** Begins with a request whose head has just been read and what came behind it. Answers what belongs to the next one. */
@@ -148,14 +125,10 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
     this.#wantsUpgrade = head.upgrade !== '';
     this.#repeatable = head.framing === 'none' && !this.#wantsUpgrade && idempotent.has(head.method);
     this.#rule = null;
-    this.#pick = null;
-    this.cookie = '';
     this.#relay.begin(head.minorVersion);
     this.#reused = false;
     this.#upstreamBlocked = false;
     this.#trailers = '';
-    if (this.#tried.length > 0) this.#tried = [];
-    this.#retryFor = null;
     this.#state = 'connecting';
     this.#bare = !this.#downstream.framed;
     this.#isGrpc = this.#bare && head.isGrpc;
@@ -180,7 +153,7 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
       this.#redirect(head);
       return rest;
     }
-    if (rule.allowedSources !== null && !isListed(rule.allowedSources, this.source)) {
+    if (rule.allowedSources !== null && !isListed(rule.allowedSources, this.#search.source)) {
       this.#answer(403, 'source-not-allowed', null);
       return rest;
     }
@@ -194,7 +167,7 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
       }
     }
     if (rule.rateLimit !== null) {
-      const counted = this.#visits.request(rule.route, rule.rateLimit, this.source);
+      const counted = this.#visits.request(rule.route, rule.rateLimit, this.#search.source);
       if (counted !== 'counted') {
         this.#answer(429, 'rate-limited', null, `Retry-After: ${counted}\r\n`);
         return rest;
@@ -259,8 +232,9 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
 
   #forward(rule: PathRule, head: RequestHead, rest: Buffer): Buffer {
     if (rule.cookie !== null) {
-      if (head.has(Field.cookie)) this.cookie = head.takeCookie(rule.cookie.name);
-      this.#record.cookieState = this.cookie === '' ? 'NN' : 'VN';
+      const cookie = head.has(Field.cookie) ? head.takeCookie(rule.cookie.name) : '';
+      this.#search.cookie = cookie;
+      this.#record.cookieState = cookie === '' ? 'NN' : 'VN';
     }
     if (rule.rewrite !== null) head.target = rewrittenTarget(rule.rewrite, head.path, head.target);
     const ownLines = head.hostLine + this.#forwarded.lines(rule, head);
@@ -274,7 +248,8 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
       this.#requestBody.begin('chunked', 0, true);
     }
     const behind = this.#requestBody.done ? rest : this.takeBody(rest);
-    if (this.#state === 'connecting') this.#dispatch();
+    this.#search.begin(rule, this.#record.hostName, this);
+    if (this.#state === 'connecting') this.#search.seek();
     return behind;
   }
 
@@ -340,74 +315,13 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
     this.#answer(this.#context.settings.errorPage404Path === '' ? 503 : 404, 'no-route', null);
   }
 
-  /** Gives the request to an Endpoint not yet tried. */
-  #dispatch(): void {
+  onPod(pick: Pick): void {
     const rule = this.#rule;
     if (rule === null) return;
-    const table = this.#context.table();
-    if (rule.podConnections === null) {
-      this.#goTo(this.#context.balancer.pick(rule, table, this.#tried, this), rule, table, null);
-      return;
-    }
-    this.#record.leave();
-    const { podPlaces, settings } = this.#context;
-    const places = podPlaces.of(rule, rule.podConnections);
-    const pick = podPlaces.pick(places, rule, table, this.#tried, this);
-    if (pick === null || 'endpoint' in pick) {
-      this.#goTo(pick, rule, table, places);
-    } else if (places.wait(this, pick)) {
-      this.#state = 'connecting';
-      this.#queue = places;
-      this.#queuedMs = performance.now();
-      this.#record.tallies?.waits();
-      this.#downstream.setDeadline(settings.connectTimeoutMs);
-    } else {
-      this.#answer(503, 'pods-busy', 'too many wait already');
-    }
-  }
-
-  takePlace(): PlaceWish | null {
-    const rule = this.#rule;
-    const places = this.#queue;
-    if (rule === null || places === null) return null;
-    const table = this.#context.table();
-    const pick = this.#context.podPlaces.pick(places, rule, table, this.#tried, this);
-    if (pick !== null && 'pod' in pick) return pick;
-    this.#stopWaiting();
-    this.#goTo(pick, rule, table, places);
-    return null;
-  }
-
-  routeGone(): void {
-    this.#stopWaiting();
-    this.#answerNoRoute();
-  }
-
-  #stopWaiting(): void {
-    this.#record.queued(performance.now() - this.#queuedMs);
-    this.#queue?.stopWaiting(this);
-    this.#queue = null;
-  }
-
-  /** `places`: those of the Route, where it has a limit. */
-  #goTo(pick: Pick | null, rule: PathRule, table: RouteTable, places: RoutePlaces | null): void {
-    const again = this.#retryFor;
-    if (pick === null) {
-      if (again === null || again === 'stale') this.#answer(503, this.#context.balancer.absence(rule, table), null);
-      else if (!this.#awaitPods(again, rule, table)) this.#answer(503, 'connect-failed', again);
-      return;
-    }
-    if (again !== null) {
-      this.#retryFor = null;
-      this.#record.retried();
-      this.#context.metrics.series('headgate_upstream_retries_total', again).value++;
-    }
-    this.#pick = pick;
-    this.#record.goesTo(pick);
-    if (places !== null) this.#record.takes(places.take(pick.endpoint));
     this.#state = 'connecting';
+    const table = this.#context.table();
     const { connector } = this.#context;
-    const { hostName, retries } = this.#record;
+    const { hostName, retries } = this.#search;
     const { sender } = this.#forwarded;
     const pooled = retries === 0 ? connector.pooled(pick, rule, hostName, sender, this.#repeatable, this) : null;
     if (pooled !== null) {
@@ -427,6 +341,19 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
     }
     this.#upstream = connector.dial(pick, rule, hostName, sender, table, use, this);
     if (this.#upstream === null) this.#answer(503, 'connect-failed', "the Route's authority is not in the table");
+  }
+
+  onNoPod(reason: PodAbsence, detail: string | null): void {
+    this.#answer(503, reason, detail);
+  }
+
+  onRouteGone(): void {
+    this.#answerNoRoute();
+  }
+
+  onWait(ms: number): void {
+    this.#state = 'connecting';
+    this.#downstream.setDeadline(ms);
   }
 
   #send(upstream: Upstream): void {
@@ -493,45 +420,24 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
     // Whoever shares a connection does not count its dial.
     if (this.#upstream instanceof UpstreamConnection) this.#context.connector.countDial(failure);
     this.#upstream = null;
-    this.#record.tallies?.connectFailed();
-    if (this.#pick !== null) this.#tried.push(this.#pick.endpoint.authority);
-    if (this.#mayRetry(failure)) this.#dispatch();
-    else this.#answer(503, 'connect-failed', failure);
-  }
-
-  /** Whether there is an idled Service whose pods may be coming: its address is tried again after a while. */
-  #awaitPods(failure: ConnectFailure, rule: PathRule, table: RouteTable): boolean {
-    const tried = withoutIdled(this.#tried, rule, table);
-    if (tried.length === this.#tried.length) return false;
-    this.#tried = tried;
-    this.#record.leave();
-    this.#pausing = true;
-    this.#downstream.setDeadline(pauseAfter(failure, this.#context.settings.connectTimeoutMs));
-    return true;
+    this.#search.failed(failure);
   }
 
   onUpstreamRefused(why: 'refused' | 'full'): void {
     this.#upstream = null;
     if (why === 'full') {
-      this.#dispatch();
+      this.#search.seek();
       return;
     }
     const isWhole = this.#state === 'connecting' || this.#sentBytes >= 0;
-    if (this.#relay.silent && isWhole && this.#mayRetry('stale')) {
+    if (this.#relay.silent && isWhole && this.#search.mayRetry('stale')) {
       if (this.#state === 'exchanging') {
         this.#held = this.#sent;
         this.#heldBytes = this.#sentBytes;
       }
-      this.#dispatch();
+      this.#search.seek();
     } else if (this.#relay.started) this.onTruncated();
     else this.#answer(503, 'connect-failed', 'the pod refused the request');
-  }
-
-  /** Whether there may be one more try, and why. */
-  #mayRetry(reason: ConnectFailure | 'stale'): boolean {
-    if (this.#record.retries === maxRetries) return false;
-    this.#retryFor = reason;
-    return true;
   }
 
   onUpstreamMoved(): void {
@@ -557,7 +463,7 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
     }
     this.#dropUpstream();
     const isStale = how !== 'cut' && relay.silent && this.#reused && this.#repeatable;
-    if (isStale && this.#mayRetry('stale')) this.#dispatch();
+    if (isStale && this.#search.mayRetry('stale')) this.#search.seek();
     else this.#answer(502, 'upstream-closed', how === 'closed' ? null : 'reset');
   }
 
@@ -609,13 +515,14 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
 
   addedLines(): string {
     const rule = this.#rule;
-    if (rule === null || this.#pick === null) return '';
+    const { pick, cookie: askedBy } = this.#search;
+    if (rule === null || pick === null) return '';
     const { cookie, hsts } = rule;
     let lines = hsts === null ? '' : `Strict-Transport-Security: ${hsts}\r\n`;
     if (cookie !== null) {
-      const value = cookieOf(this.#pick.endpoint);
-      if (value !== this.cookie) {
-        this.#record.cookieState = this.cookie === '' ? 'NI' : 'II';
+      const value = cookieOf(pick.endpoint);
+      if (value !== askedBy) {
+        this.#record.cookieState = askedBy === '' ? 'NI' : 'II';
         lines += `Set-Cookie: ${cookie.name}=${value}; ${cookie.attributes}\r\n`;
       }
     }
@@ -660,7 +567,7 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
     const upstream = this.#upstream;
     this.#upstream = null;
     const relay = this.#relay;
-    if (this.#rule !== null) this.#record.podAnswered(securityOf(this.#rule));
+    if (this.#rule !== null) this.#search.answered(securityOf(this.#rule));
     const isReusable = relay.upstreamKeeps && this.#requestBody.done && relay.framing !== 'until-close';
     if (upstream instanceof UpstreamConnection && isReusable) {
       if (this.#downstream.blocked) upstream.resume();
@@ -756,17 +663,7 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
 
   /** The deadline that was set last has passed. */
   timedOut(): void {
-    if (this.#pausing) {
-      this.#pausing = false;
-      this.#dispatch();
-      return;
-    }
-    if (this.#queue !== null) {
-      this.#stopWaiting();
-      this.#answer(503, 'pods-busy', null);
-      return;
-    }
-    if (this.#state !== 'exchanging') return;
+    if (this.#search.waited() || this.#state !== 'exchanging') return;
     const clientsTurn = this.#clientsTurn();
     if (!clientsTurn && this.#upstream instanceof UpstreamStream) this.#upstream.distrust();
     if (this.#relay.started) {
@@ -799,8 +696,7 @@ export class Exchange implements UpstreamUser, RelayUser, PlaceSeeker {
   }
 
   #forget(): void {
-    this.#pausing = false;
-    if (this.#queue !== null) this.#stopWaiting();
+    this.#search.stop();
     if (this.#sentBytes > 0) this.#sent = [];
     if (this.#heldBytes > 0) {
       this.#held = [];

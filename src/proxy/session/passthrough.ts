@@ -18,19 +18,12 @@ import { Splice } from '../splice.ts';
 import { ExchangeTallies } from '../tallies/exchange-tallies.ts';
 import type { Tally } from '../tallies/tally.ts';
 import type { Pick } from '../upstream/balancer.ts';
-import type { Load } from '../upstream/loads.ts';
-import type { Place, PlaceSeeker, PlaceWish, RoutePlaces } from '../upstream/route-places.ts';
+import { type PodAbsence, PodSearch, type PodSearchUser } from '../upstream/pod-search.ts';
 import type { ConnectFailure, UpstreamUser } from '../upstream/upstream.ts';
 import type { UpstreamConnection } from '../upstream/upstream-connection.ts';
-import { pauseAfter, withoutIdled } from '../upstream/waking.ts';
 import type { AnnouncedConnection } from './connection-ends.ts';
 
-/** Further tries before the client is let down. */
-const maxRetries = 3;
-
-export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
-  /** The router reads none. */
-  readonly cookie = '';
+export class Passthrough implements UpstreamUser, PodSearchUser, DeadlineOwner {
   readonly #context: ProxyContext;
   readonly #socket: Socket;
   readonly #rule: PathRule;
@@ -43,17 +36,8 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
   readonly #onEnd: (reason: EndReason) => void;
   readonly #startedMs: number = performance.now();
   #connectedMs = 0;
-  #tried: string[] = [];
-  #retries = 0;
-  #pick: Pick | null = null;
-  #load: Load | null = null;
-  #place: Place | null = null;
-  /** Where it waits for a pod that has as many connections as its Route lets it have, and for how long. */
-  #queue: RoutePlaces | null = null;
-  #waitsSinceMs = 0;
-  #queuedMs = 0;
-  /** It lets the pods of an idled Service come before it tries again. */
-  #pausing = false;
+  readonly #search: PodSearch;
+  /** While the search waits. */
   #slot: DeadlineSlot | null = null;
   #upstream: UpstreamConnection | null = null;
   #splice: Splice | null = null;
@@ -84,6 +68,8 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
     this.#facts = facts;
     this.#tallies = context.tallies === null ? null : new ExchangeTallies(context.tallies, frontend);
     this.#tallies?.begin(rule, this.#startedMs);
+    this.#search = new PodSearch(context, client, this.#tallies);
+    this.#search.begin(rule, serverName, this);
     this.#announced = announced;
     this.#serverName = serverName;
     this.#hello = hello;
@@ -110,7 +96,7 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
     if (rule.allowedSources !== null && !isListed(rule.allowedSources, client)) this.#end('source-not-allowed');
     else if (rule.rateLimit !== null && !visits.mayConnect(rule.route, rule.rateLimit, client))
       this.#end('rate-limited');
-    else this.#dial();
+    else this.#search.seek();
   }
 
   /** Ends at once. */
@@ -119,95 +105,32 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
     else this.#splice.destroy(reason);
   }
 
-  #dial(): void {
-    this.#leave();
-    const rule = this.#rule;
-    const { balancer, podPlaces } = this.#context;
-    if (rule.podConnections === null) {
-      this.#goTo(balancer.pick(rule, this.#context.table(), this.#tried, this), null);
-      return;
-    }
-    const places = podPlaces.of(rule, rule.podConnections);
-    const pick = podPlaces.pick(places, rule, this.#context.table(), this.#tried, this);
-    if (pick === null || 'endpoint' in pick) {
-      this.#goTo(pick, places);
-    } else if (places.wait(this, pick)) {
-      this.#queue = places;
-      this.#waitsSinceMs = performance.now();
-      this.#tallies?.waits();
-      this.#setDeadline(this.#context.settings.connectTimeoutMs);
-    } else {
-      this.#end('pods-busy');
-    }
+  onPod(pick: Pick): void {
+    this.#releaseSlot();
+    this.#upstream = this.#context.connector.dialRaw(pick, this);
   }
 
-  /** Address of the client. */
-  get source(): string {
-    return this.#client;
+  onNoPod(reason: PodAbsence): void {
+    this.#end(reason);
   }
 
-  get hostName(): string {
-    return this.#serverName;
-  }
-
-  takePlace(): PlaceWish | null {
-    const places = this.#queue;
-    if (places === null) return null;
-    const pick = this.#context.podPlaces.pick(places, this.#rule, this.#context.table(), this.#tried, this);
-    if (pick !== null && 'pod' in pick) return pick;
-    this.#stopWaiting();
-    this.#goTo(pick, places);
-    return null;
-  }
-
-  routeGone(): void {
+  onRouteGone(): void {
     this.#end('no-endpoint');
   }
 
-  onDeadline(): void {
-    if (!this.#pausing) {
-      this.#end('pods-busy');
-      return;
-    }
-    this.#stopWaiting();
-    this.#dial();
-  }
-
-  #setDeadline(ms: number): void {
+  onWait(ms: number): void {
     const { deadlines } = this.#context;
     this.#slot ??= deadlines.claim(this);
     deadlines.set(this.#slot, ms);
   }
 
-  #stopWaiting(): void {
-    this.#tallies?.waitsNoMore();
-    if (this.#queue !== null) this.#queuedMs += performance.now() - this.#waitsSinceMs;
-    this.#queue?.stopWaiting(this);
-    this.#queue = null;
-    this.#pausing = false;
-    if (this.#slot !== null) this.#context.deadlines.release(this.#slot);
-    this.#slot = null;
+  onDeadline(): void {
+    this.#search.waited();
   }
 
-  #goTo(pick: Pick | null, places: RoutePlaces | null): void {
-    const failure = this.#failure;
-    if (pick === null) {
-      if (failure === null) this.#end(this.#context.balancer.absence(this.#rule, this.#context.table()));
-      else if (!this.#awaitPods(failure)) this.#end('connect-failed');
-      return;
-    }
-    const before = this.#pick === null ? null : this.#pick.endpoint;
-    if (failure !== null) {
-      this.#retries++;
-      this.#tallies?.retried();
-      this.#context.metrics.series('headgate_upstream_retries_total', failure).value++;
-    }
-    this.#tallies?.goesTo(pick.endpoint, before, this.#context.deadlines.nowMs);
-    this.#pick = pick;
-    this.#load = this.#context.balancer.loadOf(pick.endpoint);
-    this.#load.active++;
-    if (places !== null) this.#place = places.take(pick.endpoint);
-    this.#upstream = this.#context.connector.dialRaw(pick, this);
+  #releaseSlot(): void {
+    if (this.#slot !== null) this.#context.deadlines.release(this.#slot);
+    this.#slot = null;
   }
 
   onUpstreamConnected(): void {
@@ -216,7 +139,7 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
     if (upstream === null) return;
     this.#context.connector.countDial(null);
     this.#connectedMs = performance.now();
-    this.#tallies?.reached(this.#queuedMs, this.#connectedMs - this.#startedMs - this.#queuedMs, 0);
+    this.#tallies?.reached(this.#search.queuedMs, this.#connectMs, 0);
     const idleMs = this.#rule.tunnelTimeoutMs ?? this.#context.settings.tunnelTimeoutMs;
     const splice = new Splice(
       this.#context,
@@ -243,29 +166,7 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
     this.#context.connector.countDial(failure);
     this.#failure = failure;
     this.#upstream = null;
-    this.#tallies?.connectFailed();
-    if (this.#pick !== null) this.#tried.push(this.#pick.endpoint.authority);
-    if (this.#retries === maxRetries) this.#end('connect-failed');
-    else this.#dial();
-  }
-
-  /** Whether there is an idled Service whose pods may be coming: its address is tried again after a while. */
-  #awaitPods(failure: ConnectFailure): boolean {
-    const tried = withoutIdled(this.#tried, this.#rule, this.#context.table());
-    if (tried.length === this.#tried.length) return false;
-    this.#tried = tried;
-    this.#leave();
-    this.#pausing = true;
-    this.#setDeadline(pauseAfter(failure, this.#context.settings.connectTimeoutMs));
-    return true;
-  }
-
-  #leave(): void {
-    this.#tallies?.leave();
-    if (this.#load !== null) this.#load.active--;
-    this.#load = null;
-    this.#place?.release();
-    this.#place = null;
+    this.#search.failed(failure);
   }
 
   onUpstreamRefused(): void {}
@@ -299,13 +200,14 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
     this.#over = true;
     this.#tallies?.ended(reason, this.#startedMs);
     this.#tallies?.over();
-    this.#stopWaiting();
-    this.#leave();
+    this.#search.stop();
+    this.#search.leave();
+    this.#releaseSlot();
     this.#upstream?.destroy();
     this.#socket.destroy();
     const { metrics, answers, accessLog } = this.#context;
     metrics.series('headgate_passthrough_connections_total', reason).value++;
-    const endpoint = this.#pick?.endpoint.authority ?? null;
+    const endpoint = this.#search.pick?.endpoint.authority ?? null;
     if (isAnswer(reason)) {
       // The client sees its handshake cut: only the log can say why.
       answers.record(0, reason, {
@@ -322,19 +224,24 @@ export class Passthrough implements UpstreamUser, PlaceSeeker, DeadlineOwner {
     this.#onEnd(reason);
   }
 
+  get #connectMs(): number {
+    return this.#connectedMs - this.#startedMs - this.#search.queuedMs;
+  }
+
   #writeLine(accessLog: AccessLog, facts: ConnectionFacts, reason: EndReason): void {
     const splice = this.#splice;
+    const { pick, queuedMs, retries } = this.#search;
     accessLog.write({
       ...connectionLine(facts, this.#client, reason, accessLog.serial),
       host: this.#serverName,
       route: this.#rule.route,
       termination: this.#rule.termination,
-      pick: this.#pick,
-      queueMs: this.#pick === null && this.#queuedMs === 0 ? null : this.#queuedMs,
-      connectMs: splice === null ? null : this.#connectedMs - this.#startedMs - this.#queuedMs,
+      pick,
+      queueMs: pick === null && queuedMs === 0 ? null : queuedMs,
+      connectMs: splice === null ? null : this.#connectMs,
       receivedBytes: splice === null ? 0 : splice.received,
       sentBytes: splice === null ? 0 : splice.sent,
-      retries: this.#retries,
+      retries,
       terminationState: terminationState(reason, splice === null ? 'connect' : 'data', this.#failure),
     });
   }
