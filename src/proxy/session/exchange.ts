@@ -4,7 +4,6 @@
 
 import { createHash } from 'node:crypto';
 import { respelt } from '../../protocol/field-spelling.ts';
-import { chunkedEnd, inChunk, keptTrailer } from '../../protocol/http-body.ts';
 import { Field } from '../../protocol/http-syntax.ts';
 import { lineValue, lineValues, type ResponseFields } from '../../protocol/http2-head.ts';
 import type { Refusal } from '../../protocol/refusals.ts';
@@ -29,16 +28,14 @@ import { clientDer, clientRefusal } from './client-certificate.ts';
 import type { Downstream } from './downstream.ts';
 import type { ExchangeRecord } from './exchange-record.ts';
 import type { ForwardedHeaders } from './forwarded-headers.ts';
-import { FramedBody } from './framed-body.ts';
 import { editedHead } from './header-actions.ts';
 import { rewrittenTarget } from './path-rewrite.ts';
+import { RequestBody } from './request-body.ts';
 import { type RelayUser, ResponseRelay } from './response-relay.ts';
 import type { UniqueIds } from './unique-ids.ts';
 
 /** The router's own health path on the plain port; exactly this target (Route semantics 6.1). */
 const healthTarget = '/_______internal_router_healthz';
-/** Body bytes that wait for an upstream connection before the client is told to wait. */
-const maxHeldBytes = 65_536;
 
 const empty: Buffer = Buffer.alloc(0);
 
@@ -57,31 +54,19 @@ export class Exchange implements UpstreamUser, RelayUser, PodSearchUser {
   #state: 'none' | 'connecting' | 'exchanging' = 'none';
 
   // The request.
-  readonly #requestBody: FramedBody;
+  readonly #body: RequestBody;
   #keepAlive = true;
   #wantsUpgrade = false;
   #repeatable = false;
   #isGrpc = false;
   #rule: PathRule | null = null;
   #headText = '';
-  /** The body comes as bare content: the client speaks HTTP/2, or the pod may. */
-  #bare = false;
-  #held: Buffer[] = [];
-  #heldBytes = 0;
-  #trailers = '';
-  /** What of a body was sent to a pod that may still refuse the request, for another one; -1 bytes: it was too much. */
-  #sent: Buffer[] = [];
-  #sentBytes = 0;
 
   // Its upstream.
   #upstream: Upstream | null = null;
   #reused = false;
-  /** Bare content goes to an HTTP/1.1 pod in chunks of our making. */
-  #chunks = false;
   /** The pod is asked for a tunnel as HTTP/2 has them. */
   #tunnels = false;
-  /** More was written to the upstream than it has taken, so the client has been told to wait. */
-  #upstreamBlocked = false;
 
   // Its answer.
   #closes = false;
@@ -103,12 +88,12 @@ export class Exchange implements UpstreamUser, RelayUser, PodSearchUser {
     this.#record = record;
     this.#search = record.search;
     this.#relay = new ResponseRelay(downstream, this, record, responseHead, context.limits, context.compression);
-    this.#requestBody = new FramedBody(context.limits.maxHeadBytes);
+    this.#body = new RequestBody(downstream, record, context.limits.maxHeadBytes);
   }
 
   /** Whether all of the request has come. */
   get requestDone(): boolean {
-    return this.#requestBody.done;
+    return this.#body.done;
   }
 
   /** Whether the request has been sent to a pod. */
@@ -127,12 +112,9 @@ export class Exchange implements UpstreamUser, RelayUser, PodSearchUser {
     this.#rule = null;
     this.#relay.begin(head.minorVersion);
     this.#reused = false;
-    this.#upstreamBlocked = false;
-    this.#trailers = '';
     this.#state = 'connecting';
-    this.#bare = !this.#downstream.framed;
-    this.#isGrpc = this.#bare && head.isGrpc;
-    this.#requestBody.begin(head.framing, head.contentLength, false);
+    this.#body.begin(head.framing, head.contentLength);
+    this.#isGrpc = this.#body.bare && head.isGrpc;
 
     if (this.#scheme === 'http' && head.target === healthTarget) {
       this.#closes = !this.mayStay();
@@ -197,27 +179,20 @@ export class Exchange implements UpstreamUser, RelayUser, PodSearchUser {
   /** Takes what belongs to the request's body; answers what comes after it. */
   takeBody(chunk: Buffer): Buffer {
     if (chunk.length === 0) return empty;
-    const body = this.#requestBody;
-    const content = body.take(chunk);
+    const body = this.#body;
+    const rest = body.take(chunk, this.#way);
     if (body.problem !== null) {
       this.#refuse(body.problem);
       return empty;
     }
-    this.#record.receivedBytes += content.length;
-    // In its own framing a body brings its end and its trailers along.
-    const last = body.done && (!this.#bare || body.trailers === '');
-    if (content.length > 0 || (last && this.#bare)) this.#passBody(content, last);
-    if (body.done && !last) this.#passTrailers(body.trailers);
     if (this.#state === 'exchanging') this.#awaitTurn();
-    return body.consumed === chunk.length ? empty : chunk.subarray(body.consumed);
+    return rest;
   }
 
   /** Takes content that came bare. False: there is more of it, or less, than the head announced. */
   takeContent(content: Buffer, last: boolean): boolean {
     if (this.#state === 'none') return true;
-    if (!this.#requestBody.takeBare(content, last)) return false;
-    this.#record.receivedBytes += content.length;
-    if (content.length > 0 || last) this.#passBody(content, last);
+    if (!this.#body.takeContent(content, last, this.#way)) return false;
     if (this.#state === 'exchanging') this.#awaitTurn();
     return true;
   }
@@ -225,9 +200,14 @@ export class Exchange implements UpstreamUser, RelayUser, PodSearchUser {
   /** Takes the trailers that end bare content. False: there is less of it than the head announced. */
   takeTrailers(lines: string): boolean {
     if (this.#state === 'none') return true;
-    if (!this.#requestBody.takeBare(empty, true)) return false;
-    this.#passTrailers(keptTrailer(lines));
+    if (!this.#body.takeTrailers(lines, this.#way)) return false;
+    if (this.#state === 'exchanging') this.#awaitTurn();
     return true;
+  }
+
+  /** Where the body goes to, once the head has gone there. */
+  get #way(): Upstream | null {
+    return this.#state === 'exchanging' ? this.#upstream : null;
   }
 
   #forward(rule: PathRule, head: RequestHead, rest: Buffer): Buffer {
@@ -243,11 +223,14 @@ export class Exchange implements UpstreamUser, RelayUser, PodSearchUser {
     const isEdited = rule.requestActions !== null || uniqueIds !== null;
     const edited = isEdited ? this.#edited(text, rule, uniqueIds) : text;
     this.#headText = fieldSpellings !== null && rule.adjustsCase ? respelt(edited, fieldSpellings) : edited;
-    if (head.framing === 'chunked' && !this.#bare && this.#context.connector.mayShare(rule, this.#context.table())) {
-      this.#bare = true;
-      this.#requestBody.begin('chunked', 0, true);
+    if (
+      head.framing === 'chunked' &&
+      !this.#body.bare &&
+      this.#context.connector.mayShare(rule, this.#context.table())
+    ) {
+      this.#body.decode();
     }
-    const behind = this.#requestBody.done ? rest : this.takeBody(rest);
+    const behind = this.#body.done ? rest : this.takeBody(rest);
     this.#search.begin(rule, this.#record.hostName, this);
     if (this.#state === 'connecting') this.#search.seek();
     return behind;
@@ -269,43 +252,6 @@ export class Exchange implements UpstreamUser, RelayUser, PodSearchUser {
     this.#downstream.sendAnswer(renderRedirect(head.hostName, head.target, publicHttpsPort, this.#closes));
     this.#record.answered(302, 'redirect', null);
     this.#finish(302, 'redirect');
-  }
-
-  #passBody(content: Buffer, last: boolean): void {
-    if (this.#state === 'exchanging' && this.#upstream !== null) {
-      this.#keepSent(content);
-      const bytes = this.#chunks ? inChunk(content, last ? 'last' : 'more') : content;
-      if (!this.#upstream.sendBody(bytes, last)) {
-        this.#upstreamBlocked = true;
-        this.#downstream.pause();
-      }
-      return;
-    }
-    if (content.length === 0) return;
-    this.#held.push(content);
-    this.#heldBytes += content.length;
-    if (this.#heldBytes > maxHeldBytes) this.#downstream.pause();
-  }
-
-  /** A pod that leaves refuses streams that it has not looked at, bodies and all: calls of gRPC have one each. */
-  #keepSent(content: Buffer): void {
-    if (this.#sentBytes < 0 || content.length === 0) return;
-    if (this.#upstream?.framed === false && this.#relay.silent && this.#sentBytes + content.length <= maxHeldBytes) {
-      this.#sent.push(content);
-      this.#sentBytes += content.length;
-    } else {
-      this.#sent = [];
-      this.#sentBytes = -1;
-    }
-  }
-
-  #passTrailers(trailers: string): void {
-    this.#trailers = trailers;
-    if (this.#state !== 'exchanging' || this.#upstream === null) return;
-    if (this.#chunks) this.#upstream.sendBody(chunkedEnd(trailers), true);
-    // A body of a known length has no place for trailers in HTTP/1.1.
-    else if (!this.#upstream.framed) this.#upstream.sendEnd(trailers);
-    if (this.#state === 'exchanging') this.#awaitTurn();
   }
 
   // The upstream.
@@ -364,34 +310,13 @@ export class Exchange implements UpstreamUser, RelayUser, PodSearchUser {
     }
     this.#state = 'exchanging';
     this.#record.sent(this.#reused ? 'reused' : 'new');
-    const body = this.#requestBody;
-    this.#chunks = this.#bare && upstream.framed && body.framing === 'chunked';
-    const last = body.done && this.#trailers === '' && !this.#tunnels;
-    this.#sent = [];
-    this.#sentBytes = 0;
-    for (const piece of this.#held) this.#keepSent(piece);
-    let taken: boolean;
-    if (this.#heldBytes === 0 && !(last && this.#chunks)) {
-      taken = upstream.sendHead(this.#headText, this.#scheme, empty, last);
-    } else {
-      const held = Buffer.concat(this.#held, this.#heldBytes);
-      const bytes = this.#chunks ? inChunk(held, last ? 'last' : 'more') : held;
-      taken = upstream.sendHead(this.#headText, this.#scheme, bytes, last);
-      this.#held = [];
-      this.#heldBytes = 0;
-    }
-    if (this.#trailers !== '') this.#passTrailers(this.#trailers);
-    if (!body.done) {
-      this.#upstreamBlocked = !taken;
-      if (taken) this.#downstream.resume();
-      else this.#downstream.pause();
-    }
+    this.#body.send(upstream, this.#headText, this.#scheme, this.#tunnels);
     this.#awaitTurn();
   }
 
   /** Whether it is the client that everybody waits for, and not the upstream. */
   #clientsTurn(): boolean {
-    return this.#downstream.blocked || (!this.#requestBody.done && !this.#upstreamBlocked);
+    return this.#downstream.blocked || (!this.#body.done && !this.#body.blocked);
   }
 
   #awaitTurn(): void {
@@ -429,12 +354,9 @@ export class Exchange implements UpstreamUser, RelayUser, PodSearchUser {
       this.#search.seek();
       return;
     }
-    const isWhole = this.#state === 'connecting' || this.#sentBytes >= 0;
+    const isWhole = this.#state === 'connecting' || this.#body.whole;
     if (this.#relay.silent && isWhole && this.#search.mayRetry('stale')) {
-      if (this.#state === 'exchanging') {
-        this.#held = this.#sent;
-        this.#heldBytes = this.#sentBytes;
-      }
+      if (this.#state === 'exchanging') this.#body.rewind();
       this.#search.seek();
     } else if (this.#relay.started) this.onTruncated();
     else this.#answer(503, 'connect-failed', 'the pod refused the request');
@@ -445,8 +367,7 @@ export class Exchange implements UpstreamUser, RelayUser, PodSearchUser {
   }
 
   onUpstreamDrain(): void {
-    this.#upstreamBlocked = false;
-    this.#downstream.resume();
+    this.#body.drained();
     this.#awaitTurn();
   }
 
@@ -477,8 +398,7 @@ export class Exchange implements UpstreamUser, RelayUser, PodSearchUser {
 
   onUpstreamHead(fields: ResponseFields, last: boolean): void {
     if (this.#state !== 'exchanging') return;
-    if (this.#sentBytes > 0) this.#sent = [];
-    this.#sentBytes = -1;
+    this.#body.answered();
     if (this.#tunnels && fields.isSuccess && !last) this.#tunnel(switched(fields.text, this.#headText), empty);
     else this.#relay.takeHead(fields, last);
   }
@@ -505,7 +425,7 @@ export class Exchange implements UpstreamUser, RelayUser, PodSearchUser {
 
   /** Whether the connection may serve another request after this one. */
   mayStay(): boolean {
-    return this.#keepAlive && this.#requestBody.done && !this.#context.draining;
+    return this.#keepAlive && this.#body.done && !this.#context.draining;
   }
 
   /** To a client that asked for a tunnel in HTTP/2, a status of success says that it has one (RFC 9110 9.3.6). */
@@ -568,7 +488,7 @@ export class Exchange implements UpstreamUser, RelayUser, PodSearchUser {
     this.#upstream = null;
     const relay = this.#relay;
     if (this.#rule !== null) this.#search.answered(securityOf(this.#rule));
-    const isReusable = relay.upstreamKeeps && this.#requestBody.done && relay.framing !== 'until-close';
+    const isReusable = relay.upstreamKeeps && this.#body.done && relay.framing !== 'until-close';
     if (upstream instanceof UpstreamConnection && isReusable) {
       if (this.#downstream.blocked) upstream.resume();
       this.#context.connector.release(upstream, relay.keepAliveMs);
@@ -697,11 +617,7 @@ export class Exchange implements UpstreamUser, RelayUser, PodSearchUser {
 
   #forget(): void {
     this.#search.stop();
-    if (this.#sentBytes > 0) this.#sent = [];
-    if (this.#heldBytes > 0) {
-      this.#held = [];
-      this.#heldBytes = 0;
-    }
+    this.#body.forget();
     this.#relay.forget();
   }
 
