@@ -8,9 +8,10 @@ import type { Contender } from './contenders/contender.ts';
 import { haproxyMinimal } from './contenders/haproxy-minimal.ts';
 import { haproxyOpenshift } from './contenders/haproxy-openshift.ts';
 import { headgate } from './contenders/headgate.ts';
+import { nginx } from './contenders/nginx.ts';
 import { describeMachine, missingTools, warnings } from './machine.ts';
 import { type Options, parseOptions, selected, USAGE } from './options.ts';
-import { startPods } from './pods.ts';
+import { POD_NAME, startPods } from './pods.ts';
 import { differences, type Started } from './proof.ts';
 import { failures, type HeadgateResult, headgateTable, type LoadResult, loadTable } from './report.ts';
 import { HOSTS, loadRoutes, otherRoutes } from './routes.ts';
@@ -31,7 +32,7 @@ import { start } from './scenarios/start.ts';
 import { webSocket } from './scenarios/websocket.ts';
 import { LOAD_CPU, Workspace } from './workspace.ts';
 
-const CONTENDERS: readonly Contender[] = [haproxyOpenshift, haproxyMinimal, headgate];
+const CONTENDERS: readonly Contender[] = [haproxyOpenshift, haproxyMinimal, nginx, headgate];
 const LOAD_SCENARIOS: readonly LoadScenario[] = [
   plain,
   edge,
@@ -65,7 +66,7 @@ async function main(args: readonly string[]): Promise<number> {
   spawnSync('taskset', ['-a', '-p', '-c', String(LOAD_CPU), String(process.pid)]);
 
   const workspace = new Workspace();
-  const podCertificate = await makeKeyPair(workspace, 'pod.bench.test');
+  const podCertificate = await makeKeyPair(workspace, POD_NAME);
   const pods = await startPods(workspace, podCertificate);
   const presented = {
     edge: await makeKeyPair(workspace, HOSTS.edge),
@@ -168,12 +169,9 @@ async function runRounds(
   { rounds, seconds }: Options,
 ): Promise<readonly LoadResult[]> {
   const results = scenarios.flatMap((scenario) =>
-    started.map(({ contender, running }) => ({
-      scenario,
-      contender: contender.name,
-      running,
-      samples: [] as Sample[],
-    })),
+    started
+      .filter(({ contender }) => !contender.lacks.includes(scenario.name))
+      .map(({ contender, running }) => ({ scenario, contender: contender.name, running, samples: [] as Sample[] })),
   );
   for (let round = 0; round <= rounds; round++) {
     for (const scenario of scenarios) {

@@ -23,6 +23,9 @@ export const BULK_BYTES = 100_000_000;
 /** The path of the large file. */
 export const BULK_PATH = '/bulk';
 
+/** What their certificate is for. */
+export const POD_NAME = 'pod.bench.test';
+
 /** How long the slow pod takes: long enough that requests are under way at any moment. */
 const SLOW_POD_MS = 50;
 
@@ -72,7 +75,7 @@ export async function startPods(workspace: Workspace, certificate: KeyPair): Pro
 type NginxPorts = Pick<Pods, 'plainPort' | 'tlsPort' | 'http2Port' | 'bluePort' | 'greenPort'>;
 
 function launchNginx(workspace: Workspace, certificate: KeyPair, ports: NginxPorts): Launched {
-  const folder = workspace.folder('nginx');
+  const folder = workspace.folder('pods');
   const pem = writePem(join(folder, 'pod.pem'), certificate);
   const bulkFile = join(folder, BULK_PATH);
   writeFileSync(bulkFile, '');

@@ -40,6 +40,7 @@ export async function differences(
       let reference: Named | null = null;
       for (const { contender, running } of started) {
         if (fidelity === 'routed' && contender.fidelity !== 'routed') continue;
+        if (contender.lacks.includes(scenario.name)) continue;
         const outcome = await observe(scenario, running, fidelity);
         if (typeof outcome === 'string') {
           found.push(`${scenario.name}: ${contender.name}: ${outcome}`);

@@ -10,6 +10,8 @@ export type Contender = {
    * body are.
    */
   readonly fidelity: 'routed' | 'answer';
+  /** The scenarios that it cannot do: it is left out of them. */
+  readonly lacks: readonly string[];
   /** Starts it on free ports of 127.0.0.1, on its core. Resolves when it serves all Routes; throws when it does not start. */
   start(setup: ContenderSetup): Promise<RunningContender>;
 };
@@ -30,5 +32,5 @@ export type RunningContender = {
   stop(): Promise<void>;
 };
 
-/** Where clients come in. A router has one port for both kinds of TLS; only the minimal HAProxy needs two. */
+/** Where clients come in. A router has one port for both kinds of TLS; only the minimal ones need two. */
 export type Entrance = 'http' | 'https' | 'passthrough';

@@ -12,6 +12,7 @@ import { CIPHER_SUITES, startHaproxy } from './haproxy.ts';
 export const haproxyMinimal: Contender = {
   name: 'haproxy-minimal',
   fidelity: 'answer',
+  lacks: [],
   start: async (setup: ContenderSetup): Promise<RunningContender> => {
     const ports = await freePorts('http', 'https', 'passthrough');
     return startHaproxy(setup, configuration(setup, ports), ports);

@@ -14,6 +14,7 @@ import { CIPHER_SUITES, startHaproxy } from './haproxy.ts';
 export const haproxyOpenshift: Contender = {
   name: 'haproxy-openshift',
   fidelity: 'routed',
+  lacks: [],
   start: async (setup: ContenderSetup): Promise<RunningContender> => {
     const { http, https } = await freePorts('http', 'https');
     writeMaps(setup);

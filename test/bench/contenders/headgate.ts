@@ -11,6 +11,7 @@ import type { Contender, ContenderSetup, RunningContender } from './contender.ts
 export const headgate: Contender = {
   name: 'headgate',
   fidelity: 'routed',
+  lacks: [],
   start: async ({ workspace, folder, routes, defaultCertificate }: ContenderSetup): Promise<RunningContender> => {
     const manifests = join(folder, 'manifests');
     mkdirSync(manifests);
