@@ -18,7 +18,7 @@ import { HOSTS, loadRoutes, otherRoutes } from './routes.ts';
 import { change } from './scenarios/change.ts';
 import { edge } from './scenarios/edge.ts';
 import { edgeHttp2 } from './scenarios/edge-h2.ts';
-import { edgeNew } from './scenarios/edge-new.ts';
+import { edgeNewEcdsa, edgeNewResumed, edgeNewRsa } from './scenarios/edge-new.ts';
 import { grpc } from './scenarios/grpc.ts';
 import type { HeadgateBench, HeadgateScenario } from './scenarios/headgate-scenario.ts';
 import { kill } from './scenarios/kill.ts';
@@ -36,7 +36,9 @@ const CONTENDERS: readonly Contender[] = [haproxyOpenshift, haproxyMinimal, ngin
 const LOAD_SCENARIOS: readonly LoadScenario[] = [
   plain,
   edge,
-  edgeNew,
+  edgeNewRsa,
+  edgeNewEcdsa,
+  edgeNewResumed,
   edgeHttp2,
   reencrypt,
   reencryptHttp2,
@@ -70,6 +72,7 @@ async function main(args: readonly string[]): Promise<number> {
   const pods = await startPods(workspace, podCertificate);
   const presented = {
     edge: await makeKeyPair(workspace, HOSTS.edge),
+    edgeEcdsa: await makeKeyPair(workspace, HOSTS.edgeEcdsa, 'ec'),
     edgeHttp2: await makeKeyPair(workspace, HOSTS.edgeHttp2),
     edgeGrpc: await makeKeyPair(workspace, HOSTS.edgeGrpc),
     edgeWebSocket: await makeKeyPair(workspace, HOSTS.edgeWebSocket),

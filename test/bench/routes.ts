@@ -30,6 +30,7 @@ export const ECHO_PATH = '/echo';
 export const HOSTS = {
   plain: 'plain.bench.test',
   edge: 'edge.bench.test',
+  edgeEcdsa: 'edge-ecdsa.bench.test',
   edgeHttp2: 'edge-h2.bench.test',
   edgeGrpc: 'edge-grpc.bench.test',
   edgeWebSocket: 'edge-websocket.bench.test',
@@ -49,7 +50,7 @@ export function loadRoutes(
 ): readonly BenchRoute[] {
   const none = { path: '', appProtocol: '', certificate: null, destinationAuthority: null } as const;
   const plain = { ...none, host: HOSTS.plain, termination: 'none' } as const;
-  const edge = (host: 'edge' | 'edgeHttp2' | 'edgeGrpc' | 'edgeWebSocket') =>
+  const edge = (host: 'edge' | 'edgeEcdsa' | 'edgeHttp2' | 'edgeGrpc' | 'edgeWebSocket') =>
     ({ ...none, host: HOSTS[host], termination: 'edge', certificate: presented[host] }) as const;
   const reencrypt = (host: 'reencrypt' | 'reencryptHttp2') =>
     ({
@@ -67,6 +68,8 @@ export function loadRoutes(
     { ...plain, name: 'plain-echo', path: ECHO_PATH, podPort: pods.echoPort },
     { ...edge('edge'), name: 'edge', podPort: pods.plainPort },
     { ...edge('edge'), name: 'edge-echo', path: ECHO_PATH, podPort: pods.echoPort },
+    { ...edge('edgeEcdsa'), name: 'edge-ecdsa', podPort: pods.plainPort },
+    { ...edge('edgeEcdsa'), name: 'edge-ecdsa-echo', path: ECHO_PATH, podPort: pods.echoPort },
     { ...edge('edgeHttp2'), name: 'edge-h2', podPort: pods.plainPort },
     { ...edge('edgeHttp2'), ...echo, name: 'edge-h2-echo', podPort: pods.echoPort },
     { ...edge('edgeGrpc'), ...h2c, name: 'edge-grpc', podPort: pods.grpcPort },

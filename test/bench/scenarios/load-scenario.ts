@@ -16,7 +16,7 @@ export type LoadScenario = {
   readonly path: string;
   readonly load:
     | { readonly kind: 'keep-alive'; readonly connections: number }
-    | { readonly kind: 'new-connections'; readonly concurrency: number }
+    | { readonly kind: 'new-connections'; readonly concurrency: number; readonly handshake: 'full' | 'resumed' }
     | { readonly kind: 'http2'; readonly connections: number; readonly streams: number; readonly call: Http2Call }
     | { readonly kind: 'websocket'; readonly connections: number };
   /** What the CPU time is divided by. */
@@ -65,7 +65,7 @@ function runLoad(workspace: Workspace, scenario: LoadScenario, port: number, sec
       return runWrk(workspace, { scheme, host, port, path, connections: load.connections, seconds });
     }
     case 'new-connections':
-      return runNewConnections(workspace, { host, port, path, concurrency: load.concurrency, seconds });
+      return runNewConnections(workspace, { host, port, path, ...load, seconds });
     case 'http2': {
       const { connections, streams, call } = load;
       return runH2load(workspace, { host, port, path, connections, streams, call, seconds });
