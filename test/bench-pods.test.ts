@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { GRPC_MESSAGE, UnaryPeer } from './bench/grpc-pod.ts';
 import { manifestsOf } from './bench/manifests.ts';
 import { numberedRoute } from './bench/scenarios/headgate-scenario.ts';
+import { SinkPeer, sinkAnswer } from './bench/sink-pod.ts';
 import { echoesOf } from './bench/websocket-pod.ts';
 import { clientFrame, opcodes, serverFrame } from './support/web-socket.ts';
 
@@ -23,6 +24,28 @@ describe('the WebSocket pod', () => {
 
   test('refuses what is longer than any message of the bench', () => {
     expect(echoesOf(clientFrame(opcodes.text, Buffer.alloc(126)))).toBeNull();
+  });
+});
+
+describe('the pod that takes bodies', () => {
+  const upload = (bytes: number): string =>
+    `POST / HTTP/1.1\r\nhost: a.test\r\nContent-Length: ${bytes}\r\n\r\n${'x'.repeat(bytes)}`;
+
+  test('answers each with its size, wherever they are cut', () => {
+    const sent = Buffer.from([5, 0, 40].map(upload).join(''));
+    for (let cut = 0; cut <= sent.length; cut++) {
+      const peer = new SinkPeer();
+      const answers = `${peer.take(sent.subarray(0, cut))}${peer.take(sent.subarray(cut))}`;
+      expect(answers.match(/\d+ bytes\n/g)).toEqual([5, 0, 40].map(sinkAnswer));
+      expect(answers.match(/HTTP\/1\.1 200 OK/g)).toHaveLength(3);
+    }
+  });
+
+  test.each([
+    { name: 'a body without its length', text: 'POST / HTTP/1.1\r\nhost: a.test\r\n\r\n' },
+    { name: 'a head without an end', text: 'x'.repeat(17_000) },
+  ])('refuses $name', ({ text }) => {
+    expect(new SinkPeer().take(Buffer.from(text))).toBeNull();
   });
 });
 

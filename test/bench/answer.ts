@@ -9,6 +9,8 @@ export type Question = {
   readonly host: string;
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** With one it is a POST, else a GET. */
+  readonly body: Buffer | null;
 };
 
 export type Answer = {

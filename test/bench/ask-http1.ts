@@ -14,14 +14,15 @@ import {
 } from './answer.ts';
 
 /** The answer with status 200, or what came instead. */
-export function askHttp1({ isTls, port, servername, host, path, headers }: Question): Promise<Answer | string> {
+export function askHttp1({ isTls, port, servername, host, path, headers, body }: Question): Promise<Answer | string> {
   const options = {
     host: '127.0.0.1',
     port,
     path,
     agent: false as const,
     timeout: ASK_TIMEOUT_MS,
-    headers: { ...headers, host },
+    method: body === null ? 'GET' : 'POST',
+    headers: { ...headers, ...(body === null ? {} : { 'content-length': String(body.length) }), host },
   };
   return new Promise((resolve) => {
     const answered = (response: IncomingMessage): void => {
@@ -47,6 +48,6 @@ export function askHttp1({ isTls, port, servername, host, path, headers }: Quest
       : httpRequest(options, answered);
     request.on('timeout', () => request.destroy(new Error('no answer for 30 s')));
     request.on('error', (error) => resolve(error.message));
-    request.end();
+    request.end(body ?? undefined);
   });
 }

@@ -13,14 +13,14 @@ import {
   trailerLines,
 } from './answer.ts';
 
-/** The answer with status 200, or what came instead. A POST with `body`, a GET without. */
-export async function askHttp2(question: Question, body: Buffer | null): Promise<Answer | string> {
+/** The answer with status 200, or what came instead. */
+export async function askHttp2(question: Question): Promise<Answer | string> {
   const { port, servername } = question;
   const socket = connect({ host: '127.0.0.1', port, servername, ALPNProtocols: ['h2'], ...TLS_CLIENT });
   try {
     await once(socket, 'secureConnect', { signal: AbortSignal.timeout(ASK_TIMEOUT_MS) });
     if (socket.alpnProtocol !== 'h2') return `ALPN chose ${socket.alpnProtocol} instead of h2`;
-    return await answerOn(socket, question, body);
+    return await answerOn(socket, question);
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   } finally {
@@ -28,8 +28,8 @@ export async function askHttp2(question: Question, body: Buffer | null): Promise
   }
 }
 
-function answerOn(socket: TLSSocket, question: Question, body: Buffer | null): Promise<Answer | string> {
-  const { host, path, headers } = question;
+function answerOn(socket: TLSSocket, question: Question): Promise<Answer | string> {
+  const { host, path, headers, body } = question;
   return new Promise((resolve, reject) => {
     const session = connectHttp2(`https://${host}`, { createConnection: () => socket });
     session.on('error', reject);

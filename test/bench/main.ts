@@ -15,6 +15,7 @@ import { POD_NAME, startPods } from './pods.ts';
 import { differences, type Started } from './proof.ts';
 import { failures, type HeadgateResult, headgateTable, type LoadResult, loadTable } from './report.ts';
 import { HOSTS, loadRoutes, otherRoutes } from './routes.ts';
+import { bodies } from './scenarios/bodies.ts';
 import { change } from './scenarios/change.ts';
 import { edge } from './scenarios/edge.ts';
 import { edgeHttp2 } from './scenarios/edge-h2.ts';
@@ -24,7 +25,7 @@ import type { HeadgateBench, HeadgateScenario } from './scenarios/headgate-scena
 import { kill } from './scenarios/kill.ts';
 import { type LoadScenario, measure, type Sample } from './scenarios/load-scenario.ts';
 import { passthrough } from './scenarios/passthrough.ts';
-import { passthroughBulk } from './scenarios/passthrough-bulk.ts';
+import { passthroughBulk, passthroughBulkUp } from './scenarios/passthrough-bulk.ts';
 import { plain } from './scenarios/plain.ts';
 import { reencrypt } from './scenarios/reencrypt.ts';
 import { reencryptHttp2 } from './scenarios/reencrypt-h2.ts';
@@ -46,6 +47,8 @@ const LOAD_SCENARIOS: readonly LoadScenario[] = [
   webSocket,
   passthrough,
   passthroughBulk,
+  passthroughBulkUp,
+  ...bodies,
 ];
 const HEADGATE_SCENARIOS: readonly HeadgateScenario[] = [start, change, kill];
 const WARM_UP_SECONDS = 1;
@@ -75,6 +78,7 @@ async function main(args: readonly string[]): Promise<number> {
     edgeEcdsa: await makeKeyPair(workspace, HOSTS.edgeEcdsa, 'ec'),
     edgeHttp2: await makeKeyPair(workspace, HOSTS.edgeHttp2),
     edgeGrpc: await makeKeyPair(workspace, HOSTS.edgeGrpc),
+    edgeUpload: await makeKeyPair(workspace, HOSTS.edgeUpload),
     edgeWebSocket: await makeKeyPair(workspace, HOSTS.edgeWebSocket),
     reencrypt: await makeKeyPair(workspace, HOSTS.reencrypt),
     reencryptHttp2: await makeKeyPair(workspace, HOSTS.reencryptHttp2),

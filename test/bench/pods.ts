@@ -11,17 +11,28 @@ import {
   type Http2ServerResponse,
 } from 'node:http2';
 import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo, Server } from 'node:net';
+import { type AddressInfo, createServer as createCleartextServer, type Server } from 'node:net';
 import { join } from 'node:path';
+import { createServer as createRawTlsServer } from 'node:tls';
 import { type KeyPair, writePem } from './certificates.ts';
 import { createGrpcPod } from './grpc-pod.ts';
 import { accepting, freePorts } from './ports.ts';
+import { serveSink } from './sink-pod.ts';
 import { createWebSocketPod } from './websocket-pod.ts';
 import { type Launched, LOAD_CPU, type Workspace } from './workspace.ts';
 
 export const BULK_BYTES = 100_000_000;
 /** The path of the large file. */
 export const BULK_PATH = '/bulk';
+
+export type BodySize = '1k' | '64k' | '1m';
+export const BODY_BYTES: Readonly<Record<BodySize, number>> = { '1k': 1_024, '64k': 65_536, '1m': 1_048_576 };
+/** The paths of files of these sizes on the plain pod. */
+export const BODY_PATHS: Readonly<Record<BodySize, string>> = {
+  '1k': '/body-1k',
+  '64k': '/body-64k',
+  '1m': '/body-1m',
+};
 
 /** What their certificate is for. */
 export const POD_NAME = 'pod.bench.test';
@@ -32,7 +43,7 @@ const SLOW_POD_MS = 50;
 const SMALL_BODY = 'x'.repeat(128);
 
 export type Pods = {
-  /** 128 bytes on every path, over cleartext. */
+  /** 128 bytes over cleartext, on every path but those of the larger bodies. */
   readonly plainPort: number;
   /** The same over TLS, and the large file. */
   readonly tlsPort: number;
@@ -51,6 +62,9 @@ export type Pods = {
   readonly grpcPort: number;
   /** Sends WebSocket messages back. */
   readonly webSocketPort: number;
+  /** Take bodies and answer how many bytes came, over cleartext and over TLS. */
+  readonly sinkPort: number;
+  readonly sinkTlsPort: number;
   /** Answers after 50 ms. */
   readonly slowPort: number;
 };
@@ -67,20 +81,32 @@ export async function startPods(workspace: Workspace, certificate: KeyPair): Pro
     echoHttp2Port: await listening(createHttp2Server(secured, echoOverHttp2)),
     echoH2cPort: await listening(createH2cServer(echoOverHttp2)),
     grpcPort: await listening(createGrpcPod()),
+    sinkPort: await listening(createCleartextServer(serveSink)),
+    sinkTlsPort: await listening(createRawTlsServer(secured, serveSink)),
     webSocketPort: await listening(createWebSocketPod()),
     slowPort: await listening(createServer(answerSlowly)),
   };
 }
+
+/** Path and size of what nginx serves from files. */
+const FILES: readonly (readonly [string, number])[] = [
+  [BULK_PATH, BULK_BYTES],
+  [BODY_PATHS['1k'], BODY_BYTES['1k']],
+  [BODY_PATHS['64k'], BODY_BYTES['64k']],
+  [BODY_PATHS['1m'], BODY_BYTES['1m']],
+];
 
 type NginxPorts = Pick<Pods, 'plainPort' | 'tlsPort' | 'http2Port' | 'bluePort' | 'greenPort'>;
 
 function launchNginx(workspace: Workspace, certificate: KeyPair, ports: NginxPorts): Launched {
   const folder = workspace.folder('pods');
   const pem = writePem(join(folder, 'pod.pem'), certificate);
-  const bulkFile = join(folder, BULK_PATH);
-  writeFileSync(bulkFile, '');
-  // Sparse: it costs no disk and is read from memory.
-  truncateSync(bulkFile, BULK_BYTES);
+  for (const [path, bytes] of FILES) {
+    const file = join(folder, path);
+    writeFileSync(file, '');
+    // Sparse: it costs no disk and is read from memory.
+    truncateSync(file, bytes);
+  }
   const answer = (body: string): string => `location / { return 200 "${body}"; }`;
   writeFileSync(
     join(folder, 'nginx.conf'),
@@ -99,7 +125,15 @@ http {
   fastcgi_temp_path fastcgi;
   uwsgi_temp_path uwsgi;
   scgi_temp_path scgi;
-  server { listen 127.0.0.1:${ports.plainPort}; ${answer(SMALL_BODY)} }
+  open_file_cache max=16;
+  # HAProxy adds to what could be cached.
+  etag off;
+  add_header Last-Modified '';
+  server {
+    listen 127.0.0.1:${ports.plainPort};
+    location /body- { root ${folder}; output_buffers 2 512k; }
+    ${answer(SMALL_BODY)}
+  }
   server { listen 127.0.0.1:${ports.bluePort}; ${answer('blue')} }
   server { listen 127.0.0.1:${ports.greenPort}; ${answer('green')} }
   server {

@@ -63,7 +63,15 @@ async function observe(
 ): Promise<Observation | string> {
   const port = running.ports[scenario.entrance];
   const { entrance, host: servername, path } = scenario;
-  const question = { isTls: entrance !== 'http', port, servername, host: servername, path, headers: {} };
+  const question = {
+    isTls: entrance !== 'http',
+    port,
+    servername,
+    host: servername,
+    path,
+    headers: {},
+    body: bodyOf(scenario),
+  };
   const answer = await ask(scenario, question);
   if (typeof answer === 'string') return answer;
   if (fidelity === 'answer') return [`body ${digest(answer.body)}`, ...answer.trailers, ...answer.tls];
@@ -87,10 +95,15 @@ async function ask(scenario: LoadScenario, question: Question): Promise<Answer |
   const { load } = scenario;
   if (load.kind === 'websocket') return askWebSocket(question);
   if (load.kind !== 'http2') return askHttp1(question);
-  if (load.call === 'get') return askHttp2(question, null);
-  const answer = await askHttp2({ ...question, headers: { ...question.headers, ...GRPC_HEADERS } }, GRPC_MESSAGE);
+  if (load.call === 'get') return askHttp2(question);
+  const answer = await askHttp2({ ...question, headers: { ...question.headers, ...GRPC_HEADERS } });
   if (typeof answer === 'string' || answer.trailers.includes('trailer grpc-status: 0')) return answer;
   return `no grpc-status of 0 but ${answer.trailers.join() || 'no trailers'}`;
+}
+
+function bodyOf({ load }: LoadScenario): Buffer | null {
+  if (load.kind === 'uploads') return Buffer.alloc(load.bodyBytes, 'x');
+  return load.kind === 'http2' && load.call === 'grpc' ? GRPC_MESSAGE : null;
 }
 
 function seenByPod(echo: Answer, port: number): readonly string[] {

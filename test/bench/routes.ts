@@ -33,14 +33,16 @@ export const HOSTS = {
   edgeEcdsa: 'edge-ecdsa.bench.test',
   edgeHttp2: 'edge-h2.bench.test',
   edgeGrpc: 'edge-grpc.bench.test',
+  edgeUpload: 'edge-upload.bench.test',
   edgeWebSocket: 'edge-websocket.bench.test',
   reencrypt: 'reencrypt.bench.test',
   reencryptHttp2: 'reencrypt-h2.bench.test',
   passthrough: 'passthrough.bench.test',
+  passthroughUpload: 'passthrough-upload.bench.test',
 } as const;
 
 /** The hosts whose TLS ends at the router. */
-export type TerminatedHost = Exclude<keyof typeof HOSTS, 'plain' | 'passthrough'>;
+export type TerminatedHost = Exclude<keyof typeof HOSTS, 'plain' | 'passthrough' | 'passthroughUpload'>;
 
 /** The Routes of all load scenarios. `presented` are the routers' certificates, `pod` is that of the pods. */
 export function loadRoutes(
@@ -50,7 +52,7 @@ export function loadRoutes(
 ): readonly BenchRoute[] {
   const none = { path: '', appProtocol: '', certificate: null, destinationAuthority: null } as const;
   const plain = { ...none, host: HOSTS.plain, termination: 'none' } as const;
-  const edge = (host: 'edge' | 'edgeEcdsa' | 'edgeHttp2' | 'edgeGrpc' | 'edgeWebSocket') =>
+  const edge = (host: 'edge' | 'edgeEcdsa' | 'edgeHttp2' | 'edgeGrpc' | 'edgeUpload' | 'edgeWebSocket') =>
     ({ ...none, host: HOSTS[host], termination: 'edge', certificate: presented[host] }) as const;
   const reencrypt = (host: 'reencrypt' | 'reencryptHttp2') =>
     ({
@@ -60,6 +62,7 @@ export function loadRoutes(
       certificate: presented[host],
       destinationAuthority: pod.chain,
     }) as const;
+  const passthrough = { ...none, termination: 'passthrough' } as const;
   const h2c = { appProtocol: 'kubernetes.io/h2c' } as const;
   // OpenShift offers HTTP/2 only where one Route alone carries the certificate (Route semantics 5.15).
   const echo = { path: ECHO_PATH, certificate: null } as const;
@@ -74,12 +77,15 @@ export function loadRoutes(
     { ...edge('edgeHttp2'), ...echo, name: 'edge-h2-echo', podPort: pods.echoPort },
     { ...edge('edgeGrpc'), ...h2c, name: 'edge-grpc', podPort: pods.grpcPort },
     { ...edge('edgeGrpc'), ...h2c, ...echo, name: 'edge-grpc-echo', podPort: pods.echoH2cPort },
+    { ...edge('edgeUpload'), name: 'edge-upload', podPort: pods.sinkPort },
+    { ...edge('edgeUpload'), name: 'edge-upload-echo', path: ECHO_PATH, podPort: pods.echoPort },
     { ...edge('edgeWebSocket'), name: 'edge-websocket', podPort: pods.webSocketPort },
     { ...reencrypt('reencrypt'), name: 'reencrypt', podPort: pods.tlsPort },
     { ...reencrypt('reencrypt'), name: 'reencrypt-echo', path: ECHO_PATH, podPort: pods.echoTlsPort },
     { ...reencrypt('reencryptHttp2'), name: 'reencrypt-h2', podPort: pods.http2Port },
     { ...reencrypt('reencryptHttp2'), ...echo, name: 'reencrypt-h2-echo', podPort: pods.echoHttp2Port },
-    { ...none, name: 'passthrough', host: HOSTS.passthrough, termination: 'passthrough', podPort: pods.tlsPort },
+    { ...passthrough, name: 'passthrough', host: HOSTS.passthrough, podPort: pods.tlsPort },
+    { ...passthrough, name: 'passthrough-upload', host: HOSTS.passthroughUpload, podPort: pods.sinkTlsPort },
   ];
 }
 

@@ -48,23 +48,25 @@ frontend https
   bind 127.0.0.1:${ports.https} ssl crt ${certificates} alpn h2,http/1.1
 ${use([...of('edge'), ...of('reencrypt')])}
 
-listen passthrough
+frontend passthrough
   mode tcp
   bind 127.0.0.1:${ports.passthrough}
+  tcp-request inspect-delay 5s
+  tcp-request content accept if { req_ssl_hello_type 1 }
 ${of('passthrough')
-  .map((route) => `  server ${route.name} 127.0.0.1:${route.podPort}`)
+  .map(({ name, host }) => `  use_backend ${name} if { req.ssl_sni ${host} }`)
   .join('\n')}
 ${routes.map((route) => backend(route, setup.folder)).join('')}`;
 }
 
 function backend(route: BenchRoute, folder: string): string {
-  if (route.termination === 'passthrough') return '';
   const authority = join(folder, `${route.name}.ca.pem`);
   if (route.destinationAuthority !== null) writeFileSync(authority, route.destinationAuthority);
   const tls = route.destinationAuthority === null ? '' : ` ssl verify required ca-file ${authority} alpn h2,http/1.1`;
   const protocol = route.appProtocol === '' ? '' : ' proto h2';
   return `
 backend ${route.name}
+  mode ${route.termination === 'passthrough' ? 'tcp' : 'http'}
   server pod 127.0.0.1:${route.podPort}${tls}${protocol}
 `;
 }

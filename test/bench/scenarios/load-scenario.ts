@@ -5,6 +5,7 @@ import { cpuTimeUs } from '../cpu-time.ts';
 import { type Http2Call, runH2load } from '../h2load.ts';
 import type { LoadReport } from '../load-report.ts';
 import { runNewConnections } from '../new-connections.ts';
+import { runUploads } from '../uploads.ts';
 import { runWebSocketEchoes } from '../websocket-echoes.ts';
 import type { Workspace } from '../workspace.ts';
 import { runWrk } from '../wrk.ts';
@@ -18,6 +19,7 @@ export type LoadScenario = {
     | { readonly kind: 'keep-alive'; readonly connections: number }
     | { readonly kind: 'new-connections'; readonly concurrency: number; readonly handshake: 'full' | 'resumed' }
     | { readonly kind: 'http2'; readonly connections: number; readonly streams: number; readonly call: Http2Call }
+    | { readonly kind: 'uploads'; readonly connections: number; readonly bodyBytes: number }
     | { readonly kind: 'websocket'; readonly connections: number };
   /** What the CPU time is divided by. */
   readonly unit: 'request' | 'message' | '100 MB';
@@ -70,6 +72,8 @@ function runLoad(workspace: Workspace, scenario: LoadScenario, port: number, sec
       const { connections, streams, call } = load;
       return runH2load(workspace, { host, port, path, connections, streams, call, seconds });
     }
+    case 'uploads':
+      return runUploads(workspace, { host, port, path, ...load, seconds });
     case 'websocket':
       return runWebSocketEchoes(workspace, { host, port, path, connections: load.connections, seconds });
   }

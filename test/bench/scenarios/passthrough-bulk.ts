@@ -1,6 +1,6 @@
-// Large answers through passthrough: what copying bytes costs.
+// Large bodies through passthrough, in either direction: what copying bytes costs.
 
-import { BULK_PATH } from '../pods.ts';
+import { BULK_BYTES, BULK_PATH } from '../pods.ts';
 import { HOSTS } from '../routes.ts';
 import type { LoadScenario } from './load-scenario.ts';
 
@@ -10,5 +10,14 @@ export const passthroughBulk: LoadScenario = {
   host: HOSTS.passthrough,
   path: BULK_PATH,
   load: { kind: 'keep-alive', connections: 4 },
+  unit: '100 MB',
+};
+
+export const passthroughBulkUp: LoadScenario = {
+  name: 'passthrough-bulk-up',
+  entrance: 'passthrough',
+  host: HOSTS.passthroughUpload,
+  path: '/',
+  load: { kind: 'uploads', connections: 4, bodyBytes: BULK_BYTES },
   unit: '100 MB',
 };
