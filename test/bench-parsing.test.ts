@@ -4,11 +4,15 @@ import { describe, expect, test } from 'vitest';
 import { parseProcessStat } from './bench/cpu-time.ts';
 import { parseH2loadReport } from './bench/h2load.ts';
 import { parseEventLoopStalls } from './bench/headgate-admin.ts';
+import { failures, figureLines, loadLines, ownLines } from './bench/lines.ts';
 import { parseLoadReport } from './bench/load-report.ts';
 import { parseOptions } from './bench/options.ts';
-import { alignedTable, failures } from './bench/report.ts';
+import { LOAD_SCENARIOS } from './bench/programme.ts';
+import { alignedTable } from './bench/report.ts';
 import { edge } from './bench/scenarios/edge.ts';
+import { inodesOfPort } from './bench/sockets.ts';
 import { median, pairedRatios, quantile } from './bench/statistics.ts';
+import { OWN_COMPARISONS, RATIO_TARGETS } from './bench/targets.ts';
 
 describe('quantile', () => {
   test.each([
@@ -97,13 +101,82 @@ req/s           :    6187.62     6321.70     6241.56       56.96    75.00%
   });
 });
 
-test('a contender with errors in any round failed', () => {
+describe('the lines of the tables', () => {
   const sample = { cpuUsPerUnit: 1, requestsPerSecond: 1, bytesPerSecond: 1, p50Us: 1, p99Us: 1, errors: 0 };
-  const results = [
-    { scenario: edge, contender: 'good', samples: [sample, sample] },
-    { scenario: edge, contender: 'bad', samples: [sample, { ...sample, errors: 2 }, { ...sample, errors: 1 }] },
-  ];
-  expect(failures(results)).toEqual(['edge: bad: 3 failed, so its figures say nothing']);
+  const costing = (...costs: readonly number[]) => costs.map((cpuUsPerUnit) => ({ ...sample, cpuUsPerUnit }));
+
+  test('a contender with errors in any round failed', () => {
+    const lines = loadLines([
+      { scenario: edge, contender: 'good', samples: [sample, sample] },
+      { scenario: edge, contender: 'bad', samples: [sample, { ...sample, errors: 2 }, { ...sample, errors: 1 }] },
+    ]);
+    expect(failures(lines)).toEqual(['edge: bad: 3 failed, so its figures say nothing']);
+  });
+
+  test.each([
+    { name: 'met by the upper quartile', costs: [80, 80, 80, 84, 99], isMet: true },
+    { name: 'missed by the upper quartile, though not by the median', costs: [80, 80, 80, 90, 99], isMet: false },
+    { name: 'missed by what is just as much', costs: [85, 85, 85, 85, 85], isMet: false },
+  ])('a target is $name', ({ costs, isMet }) => {
+    const lines = loadLines([
+      { scenario: edge, contender: 'haproxy-openshift', samples: costing(100, 100, 100, 100, 100) },
+      { scenario: edge, contender: 'nginx', samples: costing(...costs) },
+      { scenario: edge, contender: 'headgate', samples: costing(...costs) },
+    ]);
+    expect(lines.map(({ verdict }) => verdict)).toEqual([null, null, { below: 0.85, isMet }]);
+    expect(lines.map(({ ratio }) => ratio?.lower ?? null)).toEqual([
+      null,
+      lines[2]?.ratio?.lower,
+      lines[2]?.ratio?.lower,
+    ]);
+  });
+
+  test('without the baseline nothing is compared', () => {
+    const [line] = loadLines([{ scenario: edge, contender: 'headgate', samples: costing(1, 2) }]);
+    expect(line).toMatchObject({ ratio: null, verdict: null });
+  });
+
+  test('a contender is compared with itself round by round', () => {
+    const scenario = { ...edge, name: 'edge-two-threads' };
+    const lines = ownLines([
+      { scenario: edge, contender: 'headgate', samples: costing(100, 50, 100) },
+      { scenario, contender: 'headgate', samples: costing(104, 52, 104) },
+      { scenario, contender: 'haproxy-openshift', samples: costing(1, 1, 1) },
+    ]);
+    expect(lines).toEqual([
+      {
+        scenario: 'edge-two-threads',
+        against: 'edge',
+        contender: 'headgate',
+        ratio: { median: 1.04, lower: 1.04, upper: 1.04 },
+        verdict: { below: 1.05, isMet: true },
+      },
+    ]);
+  });
+
+  test.each([
+    { name: 'met', values: [1, 2, 3], isMet: true },
+    { name: 'missed by one of few', values: [1, 2, 30], isMet: false },
+    { name: 'missed where nothing was measured', values: [], isMet: false },
+  ])('the target of a figure is $name', ({ values, isMet }) => {
+    const target = { quantile: 0.99, below: 20 };
+    const lines = figureLines([{ scenario: 'change', figures: [{ name: '', unit: 'ms', values, target }] }]);
+    expect(lines[0]?.verdict).toEqual({ ...target, isMet });
+  });
+});
+
+test('scenarios with targets exist', () => {
+  const names = LOAD_SCENARIOS.map(({ name }) => name);
+  expect(names).toEqual([...new Set(names)]);
+  const named = OWN_COMPARISONS.flatMap(({ scenario, against }) => [scenario, against]);
+  expect(names).toEqual(expect.arrayContaining([...Object.keys(RATIO_TARGETS), ...named]));
+});
+
+test("connections to a port are found in the kernel's table", () => {
+  const line = (local: string, state: string, inode: number): string =>
+    `   0: 0100007F:${local} 0100007F:D431 ${state} 00000000:00000000 00:00000000 00000000     0        0 ${inode} 1 0000000000000000 20 4 30 10 -1\n`;
+  const table = `  sl  local_address rem_address   st ...\n${line('01BB', '01', 7)}${line('01BB', '0A', 8)}${line('01BC', '01', 9)}`;
+  expect([...inodesOfPort(table, 443)]).toEqual(['7']);
 });
 
 describe('/proc/PID/stat', () => {

@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import { GRPC_MESSAGE, UnaryPeer } from './bench/grpc-pod.ts';
 import { manifestsOf } from './bench/manifests.ts';
-import { numberedRoute } from './bench/scenarios/headgate-scenario.ts';
+import { numberedRoute } from './bench/scenarios/figure-scenario.ts';
 import { SinkPeer, sinkAnswer } from './bench/sink-pod.ts';
 import { echoesOf } from './bench/websocket-pod.ts';
 import { clientFrame, opcodes, serverFrame } from './support/web-socket.ts';

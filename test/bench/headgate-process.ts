@@ -14,6 +14,7 @@ export type HeadgateSetup = {
   /** 0: any free port; the ready line tells which. */
   readonly httpPort: number;
   readonly httpsPort: number;
+  readonly workers: number;
   /** Which cores it may run on; as in taskset -c. */
   readonly cpus: number | string;
 };
@@ -32,7 +33,7 @@ export type HeadgateProcess = {
   stop(): Promise<void>;
 };
 
-/** Starts Headgate with one worker. */
+/** Starts Headgate. */
 export function launchHeadgate(workspace: Workspace, setup: HeadgateSetup): HeadgateProcess {
   if (!existsSync(MAIN)) throw new Error('src/main.ts does not exist');
   const launched = workspace.launch(setup.cpus, process.execPath, [
@@ -42,7 +43,13 @@ export function launchHeadgate(workspace: Workspace, setup: HeadgateSetup): Head
     ...(setup.httpPort === 0 ? [] : ['--public-http-port', String(setup.httpPort)]),
     ...(setup.httpsPort === 0 ? [] : ['--public-https-port', String(setup.httpsPort)]),
     ...['--admin-port', '0', '--bind', '127.0.0.1'],
-    ...['--workers', '1', '--allow-loopback-endpoints', '--default-certificate', setup.defaultCertificate],
+    ...[
+      '--workers',
+      String(setup.workers),
+      '--allow-loopback-endpoints',
+      '--default-certificate',
+      setup.defaultCertificate,
+    ],
     ...['--shutdown-delay', '0'],
   ]);
   return { ready: readyLine(launched), pids: () => processTree(launched.pid), stop: () => launched.stop() };

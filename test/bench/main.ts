@@ -2,56 +2,17 @@
 
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { makeKeyPair, writePem } from './certificates.ts';
-import type { Contender } from './contenders/contender.ts';
-import { haproxyMinimal } from './contenders/haproxy-minimal.ts';
-import { haproxyOpenshift } from './contenders/haproxy-openshift.ts';
-import { headgate } from './contenders/headgate.ts';
-import { nginx } from './contenders/nginx.ts';
+import { prepare, startOn } from './ground.ts';
+import { type FigureResult, failures, figureLines, type LoadResult, loadLines, ownLines } from './lines.ts';
 import { describeMachine, missingTools, warnings } from './machine.ts';
 import { type Options, parseOptions, selected, USAGE } from './options.ts';
-import { POD_NAME, startPods } from './pods.ts';
+import { CONTENDERS, FIGURE_SCENARIOS, LOAD_SCENARIOS } from './programme.ts';
 import { differences, type Started } from './proof.ts';
-import { failures, type HeadgateResult, headgateTable, type LoadResult, loadTable } from './report.ts';
-import { HOSTS, loadRoutes, otherRoutes } from './routes.ts';
-import { bodies } from './scenarios/bodies.ts';
-import { change } from './scenarios/change.ts';
-import { edge } from './scenarios/edge.ts';
-import { edgeHttp2 } from './scenarios/edge-h2.ts';
-import { edgeNewEcdsa, edgeNewResumed, edgeNewRsa } from './scenarios/edge-new.ts';
-import { grpc } from './scenarios/grpc.ts';
-import type { HeadgateBench, HeadgateScenario } from './scenarios/headgate-scenario.ts';
-import { kill } from './scenarios/kill.ts';
-import { type LoadScenario, measure, type Sample } from './scenarios/load-scenario.ts';
-import { passthrough } from './scenarios/passthrough.ts';
-import { passthroughBulk, passthroughBulkUp } from './scenarios/passthrough-bulk.ts';
-import { plain } from './scenarios/plain.ts';
-import { reencrypt } from './scenarios/reencrypt.ts';
-import { reencryptHttp2 } from './scenarios/reencrypt-h2.ts';
-import { start } from './scenarios/start.ts';
-import { webSocket } from './scenarios/websocket.ts';
+import { figureTable, loadTable, ownTable } from './report.ts';
+import { runRounds } from './rounds.ts';
+import type { FigureBench } from './scenarios/figure-scenario.ts';
+import type { Stage } from './stages.ts';
 import { LOAD_CPU, Workspace } from './workspace.ts';
-
-const CONTENDERS: readonly Contender[] = [haproxyOpenshift, haproxyMinimal, nginx, headgate];
-const LOAD_SCENARIOS: readonly LoadScenario[] = [
-  plain,
-  edge,
-  edgeNewRsa,
-  edgeNewEcdsa,
-  edgeNewResumed,
-  edgeHttp2,
-  reencrypt,
-  reencryptHttp2,
-  grpc,
-  webSocket,
-  passthrough,
-  passthroughBulk,
-  passthroughBulkUp,
-  ...bodies,
-];
-const HEADGATE_SCENARIOS: readonly HeadgateScenario[] = [start, change, kill];
-const WARM_UP_SECONDS = 1;
 
 process.exitCode = await main(process.argv.slice(2));
 // The echo pod and nothing else may still hold the process.
@@ -71,36 +32,22 @@ async function main(args: readonly string[]): Promise<number> {
   spawnSync('taskset', ['-a', '-p', '-c', String(LOAD_CPU), String(process.pid)]);
 
   const workspace = new Workspace();
-  const podCertificate = await makeKeyPair(workspace, POD_NAME);
-  const pods = await startPods(workspace, podCertificate);
-  const presented = {
-    edge: await makeKeyPair(workspace, HOSTS.edge),
-    edgeEcdsa: await makeKeyPair(workspace, HOSTS.edgeEcdsa, 'ec'),
-    edgeHttp2: await makeKeyPair(workspace, HOSTS.edgeHttp2),
-    edgeGrpc: await makeKeyPair(workspace, HOSTS.edgeGrpc),
-    edgeUpload: await makeKeyPair(workspace, HOSTS.edgeUpload),
-    edgeWebSocket: await makeKeyPair(workspace, HOSTS.edgeWebSocket),
-    reencrypt: await makeKeyPair(workspace, HOSTS.reencrypt),
-    reencryptHttp2: await makeKeyPair(workspace, HOSTS.reencryptHttp2),
-  };
-  const defaultCertificate = writePem(
-    join(workspace.directory, 'default.pem'),
-    await makeKeyPair(workspace, 'default.bench.test'),
-  );
-
+  const ground = await prepare(workspace);
   const troubles: string[] = [];
   const loadScenarios = selected(LOAD_SCENARIOS, options.only);
   let loadResults: readonly LoadResult[] = [];
   if (loadScenarios.length > 0) {
-    const routes = [...loadRoutes(pods, presented, podCertificate), ...otherRoutes(options.otherRoutes, pods)];
     const started: Started[] = [];
-    for (const contender of selected(CONTENDERS, options.contenders)) {
-      try {
-        const folder = workspace.folder(contender.name);
-        started.push({ contender, running: await contender.start({ workspace, folder, routes, defaultCertificate }) });
-      } catch (error) {
-        troubles.push(`${contender.name} is not measured, it did not start: ${messageOf(error)}`);
-        say(troubles.at(-1) ?? '');
+    const contenders = selected(CONTENDERS, options.contenders);
+    for (const stage of new Set<Stage>(loadScenarios.map((scenario) => scenario.stage))) {
+      for (const contender of selected(contenders, stage.contenders)) {
+        try {
+          progress(`starting ${contender.name} on ${stage.name}`);
+          started.push({ stage, contender, running: await startOn(ground, stage, contender, options.otherRoutes) });
+        } catch (error) {
+          troubles.push(`${contender.name} is not measured on ${stage.name}, it did not start: ${messageOf(error)}`);
+          say(troubles.at(-1) ?? '');
+        }
       }
     }
     const differing = await differences(loadScenarios, started);
@@ -109,29 +56,32 @@ async function main(args: readonly string[]): Promise<number> {
       say('the contenders do not do the same work, so nothing was timed (--allow-differences times them all the same)');
       return 1;
     }
-    loadResults = await runRounds(workspace, loadScenarios, started, options);
+    loadResults = await runRounds(workspace, loadScenarios, started, { ...options, progress });
     for (const { running } of started) await running.stop();
-    process.stdout.write(`\n${loadTable(loadResults)}`);
-    for (const failure of failures(loadResults)) {
+    const lines = loadLines(loadResults);
+    const own = ownLines(loadResults);
+    process.stdout.write(`\n${loadTable(lines)}${own.length === 0 ? '' : `\n${ownTable(own)}`}`);
+    for (const failure of failures(lines)) {
       troubles.push(failure);
       say(failure);
     }
   }
 
-  const headgateResults: HeadgateResult[] = [];
-  const bench: HeadgateBench = { workspace, pods, defaultCertificate, options, progress };
-  for (const scenario of selected(HEADGATE_SCENARIOS, options.only)) {
+  const figureResults: FigureResult[] = [];
+  const contenders = selected(CONTENDERS, options.contenders);
+  const bench: FigureBench = { ...ground, contenders, options, progress };
+  for (const scenario of selected(FIGURE_SCENARIOS, options.only)) {
     try {
-      headgateResults.push({ scenario: scenario.name, figures: await scenario.run(bench) });
+      figureResults.push({ scenario: scenario.name, figures: await scenario.run(bench) });
     } catch (error) {
       troubles.push(`${scenario.name} was not measured: ${messageOf(error)}`);
       say(troubles.at(-1) ?? '');
     }
   }
-  if (headgateResults.length > 0) process.stdout.write(`\n${headgateTable(headgateResults)}`);
+  if (figureResults.length > 0) process.stdout.write(`\n${figureTable(figureLines(figureResults))}`);
 
   if (options.jsonFile !== null) {
-    const record = { machine, options, load: loadResults, headgate: headgateResults, troubles };
+    const record = { machine, options, load: loadResults, figures: figureResults, troubles };
     writeFileSync(options.jsonFile, `${JSON.stringify(record, null, 2)}\n`);
   }
   return troubles.length === 0 ? 0 : 1;
@@ -145,7 +95,7 @@ function readOptions(args: readonly string[]): Options | number {
       process.stdout.write(USAGE);
       return 0;
     }
-    refuseUnknown('--only', options.only, [...LOAD_SCENARIOS, ...HEADGATE_SCENARIOS]);
+    refuseUnknown('--only', options.only, [...LOAD_SCENARIOS, ...FIGURE_SCENARIOS]);
     refuseUnknown('--contenders', options.contenders, CONTENDERS);
     return options;
   } catch (error) {
@@ -163,35 +113,6 @@ function refuseUnknown(
   if (unknown.length > 0) {
     throw new TypeError(`${flag} ${unknown.join()}: known are ${known.map(({ name }) => name).join(', ')}`);
   }
-}
-
-/**
- * Every contender once in every scenario of every round, so that what changes on the machine over time hits all alike. Who
- * comes first rotates. A round before the first is not counted: code is compiled and pools are filled in it.
- */
-async function runRounds(
-  workspace: Workspace,
-  scenarios: readonly LoadScenario[],
-  started: readonly Started[],
-  { rounds, seconds }: Options,
-): Promise<readonly LoadResult[]> {
-  const results = scenarios.flatMap((scenario) =>
-    started
-      .filter(({ contender }) => !contender.lacks.includes(scenario.name))
-      .map(({ contender, running }) => ({ scenario, contender: contender.name, running, samples: [] as Sample[] })),
-  );
-  for (let round = 0; round <= rounds; round++) {
-    for (const scenario of scenarios) {
-      const turns = results.filter((result) => result.scenario === scenario);
-      const first = round % turns.length;
-      for (const turn of [...turns.slice(first), ...turns.slice(0, first)]) {
-        progress(`round ${round} of ${rounds}: ${scenario.name}, ${turn.contender}`);
-        const sample = await measure(workspace, scenario, turn.running, round === 0 ? WARM_UP_SECONDS : seconds);
-        if (round > 0) turn.samples.push(sample);
-      }
-    }
-  }
-  return results.map(({ scenario, contender, samples }) => ({ scenario, contender, samples }));
 }
 
 function progress(text: string): void {

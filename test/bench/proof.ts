@@ -11,8 +11,9 @@ import { GRPC_MESSAGE } from './grpc-pod.ts';
 import { GRPC_HEADERS } from './h2load.ts';
 import { ECHO_PATH } from './routes.ts';
 import type { LoadScenario } from './scenarios/load-scenario.ts';
+import type { Stage } from './stages.ts';
 
-export type Started = { readonly contender: Contender; readonly running: RunningContender };
+export type Started = { readonly stage: Stage; readonly contender: Contender; readonly running: RunningContender };
 
 /** What was seen, as lines of text that can be compared and shown. */
 type Observation = readonly string[];
@@ -38,9 +39,8 @@ export async function differences(
   for (const scenario of scenarios) {
     for (const fidelity of ['answer', 'routed'] as const) {
       let reference: Named | null = null;
-      for (const { contender, running } of started) {
+      for (const { contender, running } of castOf(scenario, started)) {
         if (fidelity === 'routed' && contender.fidelity !== 'routed') continue;
-        if (contender.lacks.includes(scenario.name)) continue;
         const outcome = await observe(scenario, running, fidelity);
         if (typeof outcome === 'string') {
           found.push(`${scenario.name}: ${contender.name}: ${outcome}`);
@@ -53,6 +53,13 @@ export async function differences(
     }
   }
   return found;
+}
+
+/** Those of the contenders that stand on the scenario's stage and can do it. */
+export function castOf(scenario: LoadScenario, started: readonly Started[]): readonly Started[] {
+  return started.filter(
+    ({ stage, contender }) => stage.name === scenario.stage.name && !contender.lacks.includes(scenario.name),
+  );
 }
 
 /** What client and pod see, or what went wrong. */

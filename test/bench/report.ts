@@ -1,107 +1,69 @@
-// What was measured, as tables for people and as values for machines.
+// The lines of what was measured as tables for people.
 
-import type { Figure } from './scenarios/headgate-scenario.ts';
-import type { LoadScenario, Sample } from './scenarios/load-scenario.ts';
-import { median, pairedRatios, quantile } from './statistics.ts';
+import { BASELINE, type FigureLine, type LoadLine, type OwnLine, type Spread, type Verdict } from './lines.ts';
 
-/** The contender that the others are set against. */
-export const BASELINE = 'haproxy-openshift';
-
-const CPU_UNITS: Readonly<Record<LoadScenario['unit'], string>> = {
-  request: 'us/req',
-  message: 'us/msg',
-  '100 MB': 'ms/100 MB',
-};
-
-/** All runs of one contender in one scenario, one a round. */
-export type LoadResult = {
-  readonly scenario: LoadScenario;
-  readonly contender: string;
-  readonly samples: readonly Sample[];
-};
-
-export type HeadgateResult = {
-  readonly scenario: string;
-  readonly figures: readonly Figure[];
-};
-
-/** One line per scenario and contender: medians over the rounds, and the CPU time against the baseline's, round by round. */
-export function loadTable(results: readonly LoadResult[]): string {
+/** One line per scenario and contender: medians over the rounds, and against the baseline, round by round. */
+export function loadTable(lines: readonly LoadLine[]): string {
   const heads = [
-    'scenario',
-    'contender',
-    'CPU',
-    '',
-    'quartiles',
-    `x ${BASELINE}`,
-    'quartiles',
-    'req/s',
-    'MB/s',
-    'p50 ms',
-    'p99 ms',
-    'errors',
+    ...['scenario', 'contender', 'measured', '', 'quartiles', `x ${BASELINE}`, 'quartiles', 'target', ''],
+    ...['req/s', 'MB/s', 'p50 ms', 'p99 ms', 'errors'],
   ];
   return alignedTable(
     heads,
-    results.map((result) => {
-      const baseline = results.find(
-        ({ scenario, contender }) => scenario === result.scenario && contender === BASELINE,
-      );
-      const cpu = result.samples.map((sample) => sample.cpuUsPerUnit);
-      const ratios = pairedRatios(cpu, baseline?.samples.map((sample) => sample.cpuUsPerUnit) ?? []);
-      const isBulk = result.scenario.unit === '100 MB';
-      const shown = isBulk ? cpu.map((us) => us / 1_000) : cpu;
-      const of = (field: keyof Sample): number => median(result.samples.map((sample) => sample[field]));
-      const isCompared = result.contender !== BASELINE && ratios.length > 0;
-      return [
-        result.scenario.name,
-        result.contender,
-        median(shown).toFixed(1),
-        CPU_UNITS[result.scenario.unit],
-        `${quantile(shown, 0.25).toFixed(1)}..${quantile(shown, 0.75).toFixed(1)}`,
-        isCompared ? median(ratios).toFixed(3) : '',
-        isCompared ? `${quantile(ratios, 0.25).toFixed(3)}..${quantile(ratios, 0.75).toFixed(3)}` : '',
-        of('requestsPerSecond').toFixed(0),
-        (of('bytesPerSecond') / 1_000_000).toFixed(1),
-        (of('p50Us') / 1_000).toFixed(2),
-        (of('p99Us') / 1_000).toFixed(2),
-        String(sumOfErrors(result.samples)),
-      ];
-    }),
+    lines.map((line) => [
+      line.scenario,
+      line.contender,
+      line.value.median.toFixed(1),
+      line.unit,
+      quartiles(line.value, 1),
+      line.ratio?.median.toFixed(3) ?? '',
+      line.ratio === null ? '' : quartiles(line.ratio, 3),
+      ...verdictCells(line.verdict),
+      line.perSecond.toFixed(0),
+      line.megabytesPerSecond.toFixed(1),
+      line.p50Ms.toFixed(2),
+      line.p99Ms.toFixed(2),
+      String(line.errors),
+    ]),
   );
 }
 
-/** One sentence for each contender and scenario with anything but good answers: its CPU time paid for something else. */
-export function failures(results: readonly LoadResult[]): readonly string[] {
-  return results.flatMap(({ scenario, contender, samples }) => {
-    const errors = sumOfErrors(samples);
-    return errors === 0 ? [] : [`${scenario.name}: ${contender}: ${errors} failed, so its figures say nothing`];
-  });
-}
-
-function sumOfErrors(samples: readonly Sample[]): number {
-  return samples.reduce((sum, sample) => sum + sample.errors, 0);
-}
-
-/** One line per figure of the scenarios that Headgate runs alone. */
-export function headgateTable(results: readonly HeadgateResult[]): string {
-  const heads = ['scenario', 'figure', 'p50', 'p99', 'max', 'unit', 'n'];
+/** One line per contender and pair of scenarios that it is compared with itself in. */
+export function ownTable(lines: readonly OwnLine[]): string {
   return alignedTable(
-    heads,
-    results.flatMap(({ scenario, figures }) =>
-      figures.map(({ name, unit, values }) => {
-        const shown = [0.5, 0.99, 1].map((q) => quantile(values, q));
-        const digits = unit === 'count' ? 0 : 1;
-        return [
-          scenario,
-          name,
-          ...shown.map((value) => (values.length === 0 ? '-' : value.toFixed(digits))),
-          unit,
-          String(values.length),
-        ];
-      }),
-    ),
+    ['CPU in', 'over that in', 'contender', 'ratio', 'quartiles', 'target', ''],
+    lines.map(({ scenario, against, contender, ratio, verdict }) => [
+      ...[scenario, against, contender, ratio.median.toFixed(3), quartiles(ratio, 3)],
+      ...verdictCells(verdict),
+    ]),
   );
+}
+
+/** One line per figure. */
+export function figureTable(lines: readonly FigureLine[]): string {
+  return alignedTable(
+    ['scenario', 'figure', 'p50', 'p99', 'max', 'unit', 'n', 'target', ''],
+    lines.map((line) => [
+      ...[line.scenario, line.name],
+      ...[line.p50, line.p99, line.longest].map((value) => figureText(value, line.unit)),
+      ...[line.unit, String(line.values)],
+      ...verdictCells(line.verdict),
+    ]),
+  );
+}
+
+/** A dash where nothing was measured. */
+export function figureText(value: number, unit: FigureLine['unit']): string {
+  return Number.isNaN(value) ? '-' : value.toFixed(unit === 'count' ? 0 : 1);
+}
+
+export function quartiles({ lower, upper }: Spread, digits: number): string {
+  return `${lower.toFixed(digits)}..${upper.toFixed(digits)}`;
+}
+
+/** The target, and whether it was met. Empty where there is none. */
+export function verdictCells(verdict: Verdict | null): readonly [string, string] {
+  return verdict === null ? ['', ''] : [`< ${verdict.below}`, verdict.isMet ? 'met' : 'missed'];
 }
 
 /** Columns as wide as their widest cell; those that hold numbers only are set to the right. */

@@ -90,13 +90,13 @@ export function loadRoutes(
 }
 
 /** Routes that nobody asks for, spread over the alphabet: what a router carries besides the one that is busy. */
-export function otherRoutes(count: number, pods: Pods): readonly BenchRoute[] {
+export function otherRoutes(count: number, podPort: number): readonly BenchRoute[] {
   return Array.from({ length: count }, (_, i) => ({
     name: `other-${i}`,
     host: `${String.fromCharCode(97 + (i % 26))}${i}.bench.test`,
     path: '',
     termination: i % 2 === 0 ? 'none' : 'edge',
-    podPort: pods.plainPort,
+    podPort,
     appProtocol: '',
     certificate: null,
     destinationAuthority: null,

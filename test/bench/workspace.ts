@@ -3,14 +3,18 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 
-/** The core of the router under test. */
-export const CONTENDER_CPU = 0;
 /** The core of everything else: load generators, pods, the bench itself. */
 export const LOAD_CPU = 1;
+/** The cores of a router with so many threads: one for each where there are enough, else the first for all. */
+export function contenderCpus(threads: number): string {
+  if (cpus().length < 2 * threads) return '0';
+  return Array.from({ length: threads }, (_, thread) => 2 * thread).join();
+}
+
 /** Both: for what Headgate is measured alone by, since its three processes are not one thread. */
 export const ALL_CPUS = '0,1';
 

@@ -12,7 +12,7 @@ export type Contender = {
   readonly fidelity: 'routed' | 'answer';
   /** The scenarios that it cannot do: it is left out of them. */
   readonly lacks: readonly string[];
-  /** Starts it on free ports of 127.0.0.1, on its core. Resolves when it serves all Routes; throws when it does not start. */
+  /** Starts it on free ports of 127.0.0.1, on its cores. Resolves when it serves all Routes; throws when it does not start. */
   start(setup: ContenderSetup): Promise<RunningContender>;
 };
 
@@ -21,6 +21,8 @@ export type ContenderSetup = {
   /** An empty folder of its own. */
   readonly folder: string;
   readonly routes: readonly BenchRoute[];
+  /** On how many threads it serves, or in how many processes. */
+  readonly threads: number;
   /** File with chain and key for hosts without a certificate of their own. */
   readonly defaultCertificate: string;
 };

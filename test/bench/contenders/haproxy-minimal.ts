@@ -1,5 +1,5 @@
-// HAProxy with as little configuration as proxies these requests: no clean-up, no forwarding headers, no cookies, no maps,
-// TLS in the public listener itself. The price of a proxy without a router in it.
+// HAProxy with as little configuration as proxies these requests: no clean-up, no forwarding headers, no cookies, a map of
+// plain strings, TLS in the public listener itself. The price of a proxy without a router in it.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -28,10 +28,13 @@ function configuration(setup: ContenderSetup, ports: RunningContender['ports']):
   }
   const of = (termination: BenchRoute['termination']): readonly BenchRoute[] =>
     routes.filter((route) => route.termination === termination);
-  const use = (routes: readonly BenchRoute[]): string =>
-    routes.map((route) => `  use_backend ${route.name} if { req.hdr(host) ${route.host} }`).join('\n');
+  const use = (name: string, routes: readonly BenchRoute[]): string => {
+    const file = join(setup.folder, `${name}.map`);
+    writeFileSync(file, routes.map((route) => `${route.host} ${route.name}\n`).join(''));
+    return `  use_backend %[req.hdr(host),map_str(${file})]`;
+  };
   return `global
-  nbthread 1
+  nbthread ${setup.threads}
   ssl-default-bind-ciphersuites ${CIPHER_SUITES}
 
 defaults
@@ -42,11 +45,11 @@ defaults
 
 frontend http
   bind 127.0.0.1:${ports.http}
-${use(of('none'))}
+${use('http', of('none'))}
 
 frontend https
   bind 127.0.0.1:${ports.https} ssl crt ${certificates} alpn h2,http/1.1
-${use([...of('edge'), ...of('reencrypt')])}
+${use('https', [...of('edge'), ...of('reencrypt')])}
 
 frontend passthrough
   mode tcp

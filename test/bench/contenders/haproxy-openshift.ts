@@ -1,5 +1,5 @@
 // HAProxy as the OpenShift router configures it: the shape of images/router/haproxy/conf/haproxy-config.template in
-// github.com/openshift/router with the defaults of every setting (so HTTP/2 is offered), one thread, and no access log. Cut are
+// github.com/openshift/router with the defaults of every setting (so HTTP/2 is offered) and no access log. Cut are
 // only parts that no request of the bench passes (stats page, error pages, captures, cipher lists for TLS 1.2).
 
 import { createHash } from 'node:crypto';
@@ -38,7 +38,8 @@ const CLIENT_CERTIFICATE_HEADERS = [
   'X-SSL-Issuer',
 ];
 
-function configuration({ folder, routes, defaultCertificate }: ContenderSetup, http: number, https: number): string {
+function configuration(setup: ContenderSetup, http: number, https: number): string {
+  const { folder, routes, threads, defaultCertificate } = setup;
   const map = (name: string): string => join(folder, `${name}.map`);
   const cleanUp = `
   http-request deny if { hdr_len(content-length) 0 }
@@ -56,7 +57,7 @@ frontend fe_${name}
   default_backend openshift_default
 `;
   return `global
-  nbthread 1
+  nbthread ${threads}
   stats socket ${folder}/stats.sock mode 600 level admin expose-fd listeners
   stats timeout 2m
   tune.maxrewrite 8192

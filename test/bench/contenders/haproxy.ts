@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { processTree } from '../cpu-time.ts';
 import { accepting } from '../ports.ts';
-import { CONTENDER_CPU } from '../workspace.ts';
+import { contenderCpus } from '../workspace.ts';
 import type { ContenderSetup, RunningContender } from './contender.ts';
 
 /** TLS 1.3 suites in the order in which the ingress operator sets them for the router (ROUTER_CIPHERSUITES), as does Headgate. */
@@ -18,7 +18,7 @@ export async function startHaproxy(
 ): Promise<RunningContender> {
   const file = join(setup.folder, 'haproxy.cfg');
   writeFileSync(file, configuration);
-  const haproxy = setup.workspace.launch(CONTENDER_CPU, 'haproxy', ['-db', '-f', file]);
+  const haproxy = setup.workspace.launch(contenderCpus(setup.threads), 'haproxy', ['-db', '-f', file]);
   await accepting(haproxy, Object.values(ports));
   return { ports, pids: () => processTree(haproxy.pid), stop: () => haproxy.stop() };
 }

@@ -1,18 +1,24 @@
-// Headgate with one worker. All its processes count: supervisor, controller and worker.
+// Headgate with a worker for each thread. All its processes count: supervisor, controller and worker.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { launchHeadgate } from '../headgate-process.ts';
 import { manifestsOf } from '../manifests.ts';
 import { freePorts } from '../ports.ts';
-import { CONTENDER_CPU } from '../workspace.ts';
+import { contenderCpus } from '../workspace.ts';
 import type { Contender, ContenderSetup, RunningContender } from './contender.ts';
 
 export const headgate: Contender = {
   name: 'headgate',
   fidelity: 'routed',
   lacks: [],
-  start: async ({ workspace, folder, routes, defaultCertificate }: ContenderSetup): Promise<RunningContender> => {
+  start: async ({
+    workspace,
+    folder,
+    routes,
+    threads,
+    defaultCertificate,
+  }: ContenderSetup): Promise<RunningContender> => {
     const manifests = join(folder, 'manifests');
     mkdirSync(manifests);
     writeFileSync(join(manifests, 'routes.yaml'), routes.map(manifestsOf).join(''));
@@ -22,7 +28,8 @@ export const headgate: Contender = {
       defaultCertificate,
       httpPort: http,
       httpsPort: https,
-      cpus: CONTENDER_CPU,
+      workers: threads,
+      cpus: contenderCpus(threads),
     });
     const { httpPort, httpsPort } = await headgate.ready;
     return {

@@ -9,7 +9,7 @@ import { processTree } from '../cpu-time.ts';
 import { POD_NAME } from '../pods.ts';
 import { accepting, freePorts } from '../ports.ts';
 import type { BenchRoute } from '../routes.ts';
-import { CONTENDER_CPU } from '../workspace.ts';
+import { contenderCpus } from '../workspace.ts';
 import type { Contender, ContenderSetup, RunningContender } from './contender.ts';
 import { CIPHER_SUITES } from './haproxy.ts';
 
@@ -27,7 +27,9 @@ export const nginx: Contender = {
     const ports = await freePorts('http', 'https', 'passthrough');
     const file = join(setup.folder, 'nginx.conf');
     writeFileSync(file, configuration(setup, ports));
-    const nginx = setup.workspace.launch(CONTENDER_CPU, 'nginx', ['-p', setup.folder, '-e', 'stderr', '-c', file]);
+    const nginx = setup.workspace.launch(contenderCpus(setup.threads), 'nginx', [
+      ...['-p', setup.folder, '-e', 'stderr', '-c', file],
+    ]);
     await accepting(nginx, [ports.http, ports.https, ...(hasStreams ? [ports.passthrough] : [])]);
     return { ports, pids: () => processTree(nginx.pid), stop: () => nginx.stop() };
   },
@@ -38,7 +40,7 @@ function configuration(setup: ContenderSetup, ports: RunningContender['ports']):
   mkdirSync(join(setup.folder, 'certs'));
   const proxied = routes.filter(({ termination }) => termination !== 'passthrough');
   return `daemon off;
-worker_processes 1;
+worker_processes ${setup.threads};
 # The workers write into a folder that is this user's alone.
 user ${userInfo().username};
 pid nginx.pid;

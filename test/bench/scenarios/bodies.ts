@@ -2,6 +2,7 @@
 
 import { BODY_BYTES, BODY_PATHS, type BodySize } from '../pods.ts';
 import { HOSTS } from '../routes.ts';
+import { SMALL_CLUSTER } from '../stages.ts';
 import type { LoadScenario } from './load-scenario.ts';
 
 /** Fewer where there is more in each: it is not about how many buffers a router can fill. */
@@ -13,6 +14,7 @@ export const bodies: readonly LoadScenario[] = [...SIZES.map(download), ...SIZES
 function download(size: BodySize): LoadScenario {
   return {
     name: `edge-down-${size}`,
+    stage: SMALL_CLUSTER,
     entrance: 'https',
     host: HOSTS.edge,
     path: BODY_PATHS[size],
@@ -24,6 +26,7 @@ function download(size: BodySize): LoadScenario {
 function upload(size: BodySize): LoadScenario {
   return {
     name: `edge-up-${size}`,
+    stage: SMALL_CLUSTER,
     entrance: 'https',
     host: HOSTS.edgeUpload,
     path: '/',

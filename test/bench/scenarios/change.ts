@@ -8,24 +8,25 @@ import { tableRevision } from '../headgate-admin.ts';
 import { routeManifest, serviceManifests } from '../manifests.ts';
 import { probeUntil } from '../probe.ts';
 import { SteadyLoad } from '../steady-load.ts';
+import { CHANGE_IN_FORCE } from '../targets.ts';
 import {
   type Figure,
-  type HeadgateBench,
-  type HeadgateScenario,
+  type FigureBench,
+  type FigureScenario,
   LARGE_FILE,
   type LargeHeadgate,
   numberedManifests,
   numberedRoute,
   startLarge,
-} from './headgate-scenario.ts';
+} from './figure-scenario.ts';
 
 const SMALL_FILE = 'changing.yaml';
 const POLL_EVERY_MS = 1;
 const DEADLINE_MS = 60_000;
 
-export const change: HeadgateScenario = {
+export const change: FigureScenario = {
   name: 'change',
-  run: async (bench: HeadgateBench): Promise<readonly Figure[]> => {
+  run: async (bench: FigureBench): Promise<readonly Figure[]> => {
     const { routes, changes, largeChanges } = bench.options;
     const { plainPort, bluePort, greenPort } = bench.pods;
     const others = numberedManifests(routes, plainPort);
@@ -34,11 +35,25 @@ export const change: HeadgateScenario = {
     const small = (colour: Colour): string => `${colours}${routeManifest(changing, colour)}`;
     const large = (colour: Colour): string => `${others}${small(colour)}`;
     const series = [
-      { title: 'in a file of its own', file: SMALL_FILE, text: small, rest: { [LARGE_FILE]: others }, count: changes },
-      { title: `in the file of ${routes} Routes`, file: LARGE_FILE, text: large, rest: {}, count: largeChanges },
+      {
+        title: 'in a file of its own',
+        file: SMALL_FILE,
+        text: small,
+        rest: { [LARGE_FILE]: others },
+        count: changes,
+        target: CHANGE_IN_FORCE,
+      },
+      {
+        title: `in the file of ${routes} Routes`,
+        file: LARGE_FILE,
+        text: large,
+        rest: {},
+        count: largeChanges,
+        target: null,
+      },
     ];
     const figures: Figure[] = [];
-    for (const { title, file, text, rest, count } of series) {
+    for (const { title, file, text, rest, count, target } of series) {
       const folder = `change-${file}`;
       const headgate = await startLarge(bench, folder, { ...rest, [file]: text('blue') });
       const steady = numberedRoute(0, plainPort);
@@ -55,13 +70,14 @@ export const change: HeadgateScenario = {
       const { requests, failures, latenciesMs } = await load.stop();
       await headgate.stop();
       figures.push(
-        { name: `written to served, ${title}`, unit: 'ms', values: served },
-        { name: `written to acknowledged by all workers, ${title}`, unit: 'ms', values: acknowledged },
-        { name: `traffic meanwhile: latency, ${title}`, unit: 'ms', values: latenciesMs },
+        { name: `written to served, ${title}`, unit: 'ms', values: served, target },
+        { name: `written to acknowledged by all workers, ${title}`, unit: 'ms', values: acknowledged, target: null },
+        { name: `traffic meanwhile: latency, ${title}`, unit: 'ms', values: latenciesMs, target: null },
         {
           name: `traffic meanwhile: failed of ${requests} requests, ${title}`,
           unit: 'count',
           values: [sumOf(failures)],
+          target: null,
         },
       );
     }
@@ -78,7 +94,7 @@ type ChangeTimes = {
 };
 
 async function timeChange(
-  bench: HeadgateBench,
+  bench: FigureBench,
   headgate: LargeHeadgate,
   host: string,
   file: string,

@@ -1,9 +1,10 @@
 // A TLS connection for every request: with a full handshake under either kind of certificate, or resumed by a ticket.
 
 import { HOSTS } from '../routes.ts';
+import { SMALL_CLUSTER } from '../stages.ts';
 import type { LoadScenario } from './load-scenario.ts';
 
-const newConnections = { entrance: 'https', path: '/', unit: 'request' } as const;
+const newConnections = { stage: SMALL_CLUSTER, entrance: 'https', path: '/', unit: 'request' } as const;
 
 /** RSA-2048, what most Routes carry. */
 export const edgeNewRsa: LoadScenario = {

@@ -2,10 +2,12 @@
 
 import { GRPC_PATH } from '../grpc-pod.ts';
 import { HOSTS } from '../routes.ts';
+import { SMALL_CLUSTER } from '../stages.ts';
 import type { LoadScenario } from './load-scenario.ts';
 
 export const grpc: LoadScenario = {
   name: 'grpc',
+  stage: SMALL_CLUSTER,
   entrance: 'https',
   host: HOSTS.edgeGrpc,
   path: GRPC_PATH,

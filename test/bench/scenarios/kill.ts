@@ -7,21 +7,21 @@ import { probeUntil } from '../probe.ts';
 import { SteadyLoad } from '../steady-load.ts';
 import {
   type Figure,
-  type HeadgateBench,
-  type HeadgateScenario,
+  type FigureBench,
+  type FigureScenario,
   LARGE_FILE,
   numberedManifests,
   numberedRoute,
   startLarge,
-} from './headgate-scenario.ts';
+} from './figure-scenario.ts';
 
 const POLL_EVERY_MS = 1;
 const ANSWERS_BETWEEN_KILLS = 100;
 const DEADLINE_MS = 60_000;
 
-export const kill: HeadgateScenario = {
+export const kill: FigureScenario = {
   name: 'kill',
-  run: async (bench: HeadgateBench): Promise<readonly Figure[]> => {
+  run: async (bench: FigureBench): Promise<readonly Figure[]> => {
     const { routes, kills } = bench.options;
     const { plainPort, slowPort } = bench.pods;
     const slow = { ...numberedRoute(0, slowPort), name: 'slow', host: 'slow.bench.test' };
@@ -50,10 +50,15 @@ export const kill: HeadgateScenario = {
     const { requests, latenciesMs } = await load.stop();
     await headgate.stop();
     return [
-      { name: `killed to served again, ${routes} Routes`, unit: 'ms', values: outageMs },
-      { name: 'requests under way at the kill', unit: 'count', values: inFlight },
-      { name: 'failed requests', unit: 'count', values: failed },
-      { name: `latency of ${requests} requests meanwhile, to a pod that takes 50 ms`, unit: 'ms', values: latenciesMs },
+      { name: `killed to served again, ${routes} Routes`, unit: 'ms', values: outageMs, target: null },
+      { name: 'requests under way at the kill', unit: 'count', values: inFlight, target: null },
+      { name: 'failed requests', unit: 'count', values: failed, target: null },
+      {
+        name: `latency of ${requests} requests meanwhile, to a pod that takes 50 ms`,
+        unit: 'ms',
+        values: latenciesMs,
+        target: null,
+      },
     ];
   },
 };

@@ -5,6 +5,7 @@ import { cpuTimeUs } from '../cpu-time.ts';
 import { type Http2Call, runH2load } from '../h2load.ts';
 import type { LoadReport } from '../load-report.ts';
 import { runNewConnections } from '../new-connections.ts';
+import type { Stage } from '../stages.ts';
 import { runUploads } from '../uploads.ts';
 import { runWebSocketEchoes } from '../websocket-echoes.ts';
 import type { Workspace } from '../workspace.ts';
@@ -12,6 +13,7 @@ import { runWrk } from '../wrk.ts';
 
 export type LoadScenario = {
   readonly name: string;
+  readonly stage: Stage;
   readonly entrance: Entrance;
   readonly host: string;
   readonly path: string;

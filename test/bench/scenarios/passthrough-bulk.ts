@@ -2,10 +2,12 @@
 
 import { BULK_BYTES, BULK_PATH } from '../pods.ts';
 import { HOSTS } from '../routes.ts';
+import { SMALL_CLUSTER } from '../stages.ts';
 import type { LoadScenario } from './load-scenario.ts';
 
 export const passthroughBulk: LoadScenario = {
   name: 'passthrough-bulk',
+  stage: SMALL_CLUSTER,
   entrance: 'passthrough',
   host: HOSTS.passthrough,
   path: BULK_PATH,
@@ -15,6 +17,7 @@ export const passthroughBulk: LoadScenario = {
 
 export const passthroughBulkUp: LoadScenario = {
   name: 'passthrough-bulk-up',
+  stage: SMALL_CLUSTER,
   entrance: 'passthrough',
   host: HOSTS.passthroughUpload,
   path: '/',

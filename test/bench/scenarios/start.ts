@@ -9,19 +9,19 @@ import { probeUntil } from '../probe.ts';
 import { ALL_CPUS } from '../workspace.ts';
 import {
   type Figure,
-  type HeadgateBench,
-  type HeadgateScenario,
+  type FigureBench,
+  type FigureScenario,
   LARGE_FILE,
   numberedManifests,
   numberedRoute,
-} from './headgate-scenario.ts';
+} from './figure-scenario.ts';
 
 const POLL_EVERY_MS = 5;
 const DEADLINE_MS = 120_000;
 
-export const start: HeadgateScenario = {
+export const start: FigureScenario = {
   name: 'start',
-  run: async (bench: HeadgateBench): Promise<readonly Figure[]> => {
+  run: async (bench: FigureBench): Promise<readonly Figure[]> => {
     const { routes, starts } = bench.options;
     const { plainPort } = bench.pods;
     const manifests = bench.workspace.folder('start');
@@ -40,6 +40,7 @@ export const start: HeadgateScenario = {
         defaultCertificate: bench.defaultCertificate,
         httpPort,
         httpsPort: 0,
+        workers: 1,
         cpus: ALL_CPUS,
       });
       const ready = headgate.ready.then((line) => {
@@ -57,11 +58,16 @@ export const start: HeadgateScenario = {
       await headgate.stop();
     }
     return [
-      { name: `launch to first 200 of the last of ${routes} Routes`, unit: 'ms', values: servedMs },
-      { name: 'launch to the ready line', unit: 'ms', values: readyMs },
+      { name: `launch to first 200 of the last of ${routes} Routes`, unit: 'ms', values: servedMs, target: null },
+      { name: 'launch to the ready line', unit: 'ms', values: readyMs, target: null },
       ...Array.from(
         stallsMs,
-        ([labels, values]): Figure => ({ name: `longest event loop stall {${labels}}`, unit: 'ms', values }),
+        ([labels, values]): Figure => ({
+          name: `longest event loop stall {${labels}}`,
+          unit: 'ms',
+          values,
+          target: null,
+        }),
       ),
     ];
   },

@@ -1,24 +1,25 @@
-// What is measured of Headgate alone: how it starts, follows changes and survives with a large table.
+// What is not a load: how a router starts, follows changes and survives, what it holds in memory. Each scenario starts its own routers
+// and tells some figures of them.
 
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Contender } from '../contenders/contender.ts';
+import type { Ground } from '../ground.ts';
 import { type HeadgateProcess, launchHeadgate, type ReadyLine } from '../headgate-process.ts';
 import { manifestsOf } from '../manifests.ts';
 import type { Options } from '../options.ts';
-import type { Pods } from '../pods.ts';
 import type { BenchRoute } from '../routes.ts';
-import { ALL_CPUS, type Workspace } from '../workspace.ts';
+import { ALL_CPUS } from '../workspace.ts';
 
-export type HeadgateScenario = {
+export type FigureScenario = {
   readonly name: string;
-  run(bench: HeadgateBench): Promise<readonly Figure[]>;
+  run(bench: FigureBench): Promise<readonly Figure[]>;
 };
 
-export type HeadgateBench = {
-  readonly workspace: Workspace;
-  readonly pods: Pods;
-  readonly defaultCertificate: string;
+export type FigureBench = Ground & {
   readonly options: Options;
+  /** For the scenarios that do not measure Headgate alone. */
+  readonly contenders: readonly Contender[];
   /** Tells the person who waits how far it is. */
   progress(text: string): void;
 };
@@ -26,9 +27,14 @@ export type HeadgateBench = {
 /** One measured quantity with all its values, in the order they were taken. */
 export type Figure = {
   readonly name: string;
-  readonly unit: 'ms' | 'count';
+  readonly unit: 'ms' | 'count' | '%' | 'KB';
   readonly values: readonly number[];
+  /** Null: for information. */
+  readonly target: FigureTarget | null;
 };
+
+/** Met when this quantile of the values (0 to 1) is below. */
+export type FigureTarget = { readonly quantile: number; readonly below: number };
 
 /** Headgate on a folder whose `routes.yaml` holds many Routes, and that can be added to. */
 export type LargeHeadgate = HeadgateProcess & {
@@ -61,12 +67,12 @@ export function numberedManifests(count: number, podPort: number): string {
 
 /** Starts Headgate on these files and waits until it is ready. */
 export async function startLarge(
-  bench: HeadgateBench,
+  bench: FigureBench,
   name: string,
   files: Readonly<Record<string, string>>,
+  workers: number = 1,
 ): Promise<LargeHeadgate> {
   const manifests = bench.workspace.folder(join(name, 'manifests'));
-  mkdirSync(manifests, { recursive: true });
   for (const [file, text] of Object.entries(files)) writeFileSync(join(manifests, file), text);
   const { defaultCertificate } = bench;
   const headgate = launchHeadgate(bench.workspace, {
@@ -74,6 +80,7 @@ export async function startLarge(
     defaultCertificate,
     httpPort: 0,
     httpsPort: 0,
+    workers,
     cpus: ALL_CPUS,
   });
   return { ...headgate, manifests, lines: await headgate.ready };

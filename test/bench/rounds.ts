@@ -1,0 +1,49 @@
+// The rounds of the load scenarios.
+
+import type { LoadResult } from './lines.ts';
+import { castOf, type Started } from './proof.ts';
+import { type LoadScenario, measure, type Sample } from './scenarios/load-scenario.ts';
+import type { Workspace } from './workspace.ts';
+
+export type Rounds = {
+  readonly rounds: number;
+  /** Of each run. */
+  readonly seconds: number;
+  /** Tells the person who waits how far it is. */
+  progress(text: string): void;
+};
+
+const WARM_UP_SECONDS = 1;
+
+/**
+ * Every contender once in every scenario of every round, so that what changes on the machine over time hits all alike. Who
+ * comes first rotates. A round before the first is not counted: code is compiled and pools are filled in it.
+ */
+export async function runRounds(
+  workspace: Workspace,
+  scenarios: readonly LoadScenario[],
+  started: readonly Started[],
+  { rounds, seconds, progress }: Rounds,
+): Promise<readonly LoadResult[]> {
+  const results = scenarios.map((scenario) => ({
+    scenario,
+    turns: castOf(scenario, started).map(({ contender, running }) => ({
+      contender: contender.name,
+      running,
+      samples: [] as Sample[],
+    })),
+  }));
+  for (let round = 0; round <= rounds; round++) {
+    for (const { scenario, turns } of results) {
+      const first = round % turns.length;
+      for (const { contender, running, samples } of [...turns.slice(first), ...turns.slice(0, first)]) {
+        progress(`round ${round} of ${rounds}: ${scenario.name}, ${contender}`);
+        const sample = await measure(workspace, scenario, running, round === 0 ? WARM_UP_SECONDS : seconds);
+        if (round > 0) samples.push(sample);
+      }
+    }
+  }
+  return results.flatMap(({ scenario, turns }) =>
+    turns.map(({ contender, samples }) => ({ scenario, contender, samples })),
+  );
+}
