@@ -21,6 +21,8 @@ export type Options = {
   readonly changes: number;
   readonly largeChanges: number;
   readonly kills: number;
+  /** How many connections `idle` opens, at most. */
+  readonly idleConnections: number;
 };
 
 export const USAGE = `usage: npm run bench -- [flags]
@@ -35,6 +37,7 @@ export const USAGE = `usage: npm run bench -- [flags]
   --changes N           changes of a small file (default 1000)
   --large-changes N     changes of the file with all Routes (default 50)
   --kills N             workers killed (default 5)
+  --idle-connections N  connections in idle (default 10000; fewer where a router may not open as many files)
   --json FILE           write everything measured to FILE
   --help                this text
 `;
@@ -55,6 +58,7 @@ export function parseOptions(args: readonly string[]): Options | 'help' {
       changes: { type: 'string', default: '1000' },
       'large-changes': { type: 'string', default: '50' },
       kills: { type: 'string', default: '5' },
+      'idle-connections': { type: 'string', default: '10000' },
       json: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
@@ -73,6 +77,7 @@ export function parseOptions(args: readonly string[]): Options | 'help' {
     changes: positive('changes', values.changes),
     largeChanges: positive('large-changes', values['large-changes']),
     kills: positive('kills', values.kills),
+    idleConnections: positive('idle-connections', values['idle-connections']),
   };
 }
 

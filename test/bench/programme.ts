@@ -12,6 +12,7 @@ import { edgeHttp2 } from './scenarios/edge-h2.ts';
 import { edgeNewEcdsa, edgeNewResumed, edgeNewRsa } from './scenarios/edge-new.ts';
 import type { FigureScenario } from './scenarios/figure-scenario.ts';
 import { grpc } from './scenarios/grpc.ts';
+import { idle } from './scenarios/idle.ts';
 import { kill } from './scenarios/kill.ts';
 import type { LoadScenario } from './scenarios/load-scenario.ts';
 import { passthrough } from './scenarios/passthrough.ts';
@@ -46,4 +47,4 @@ export const LOAD_SCENARIOS: readonly LoadScenario[] = [
   ...twoThreads,
 ];
 
-export const FIGURE_SCENARIOS: readonly FigureScenario[] = [start, change, kill, spread];
+export const FIGURE_SCENARIOS: readonly FigureScenario[] = [start, change, kill, spread, idle];

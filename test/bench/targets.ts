@@ -32,3 +32,6 @@ export const CHANGE_IN_FORCE: FigureTarget = { quantile: 0.99, below: 20 };
 
 /** The share of the connections that the busier of two workers has, in %. */
 export const BUSIER_WORKER: FigureTarget = { quantile: 0.75, below: 60 };
+
+/** Memory that a connection takes, in KB. */
+export const IDLE_CONNECTION: FigureTarget = { quantile: 0.75, below: 60 };

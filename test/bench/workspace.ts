@@ -9,14 +9,14 @@ import type { Readable } from 'node:stream';
 
 /** The core of everything else: load generators, pods, the bench itself. */
 export const LOAD_CPU = 1;
-/** The cores of a router with so many threads: one for each where there are enough, else the first for all. */
-export function contenderCpus(threads: number): string {
-  if (cpus().length < 2 * threads) return '0';
-  return Array.from({ length: threads }, (_, thread) => 2 * thread).join();
-}
-
 /** Both: for what Headgate is measured alone by, since its three processes are not one thread. */
 export const ALL_CPUS = '0,1';
+
+/** The cores of a router with so many threads: one for each where there are enough beside the load's. */
+export function contenderCpus(threads: number): string {
+  if (threads > 1 && cpus().length < 2 * threads) return ALL_CPUS;
+  return Array.from({ length: threads }, (_, thread) => 2 * thread).join();
+}
 
 /** A process that the bench started. Its standard output and error are kept, up to a bound, for messages. */
 export type Launched = {

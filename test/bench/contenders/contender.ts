@@ -12,6 +12,8 @@ export type Contender = {
   readonly fidelity: 'routed' | 'answer';
   /** The scenarios that it cannot do: it is left out of them. */
   readonly lacks: readonly string[];
+  /** File descriptors that an idle client connection takes, or that it keeps for one. */
+  readonly filesPerConnection: number;
   /** Starts it on free ports of 127.0.0.1, on its cores. Resolves when it serves all Routes; throws when it does not start. */
   start(setup: ContenderSetup): Promise<RunningContender>;
 };

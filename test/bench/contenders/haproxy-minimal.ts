@@ -13,6 +13,8 @@ export const haproxyMinimal: Contender = {
   name: 'haproxy-minimal',
   fidelity: 'answer',
   lacks: [],
+  // One is left for the connection to the pod.
+  filesPerConnection: 2,
   start: async (setup: ContenderSetup): Promise<RunningContender> => {
     const ports = await freePorts('http', 'https', 'passthrough');
     return startHaproxy(setup, configuration(setup, ports), ports);
@@ -41,6 +43,7 @@ defaults
   mode http
   timeout connect 5s
   timeout client 30s
+  timeout http-keep-alive 300s
   timeout server 30s
 
 frontend http

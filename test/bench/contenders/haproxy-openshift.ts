@@ -15,6 +15,8 @@ export const haproxyOpenshift: Contender = {
   name: 'haproxy-openshift',
   fidelity: 'routed',
   lacks: [],
+  // The connection goes through itself by a unix socket, and it counts two for each.
+  filesPerConnection: 4,
   start: async (setup: ContenderSetup): Promise<RunningContender> => {
     const { http, https } = await freePorts('http', 'https');
     writeMaps(setup);

@@ -12,6 +12,8 @@ export const headgate: Contender = {
   name: 'headgate',
   fidelity: 'routed',
   lacks: [],
+  // One is left for the connection to the pod.
+  filesPerConnection: 2,
   start: async ({
     workspace,
     folder,

@@ -23,6 +23,7 @@ export const nginx: Contender = {
   fidelity: 'answer',
   // It speaks HTTP/2 to pods for gRPC alone.
   lacks: ['reencrypt-h2', ...(hasStreams ? [] : ['passthrough', 'passthrough-bulk', 'passthrough-bulk-up'])],
+  filesPerConnection: 1,
   start: async (setup: ContenderSetup): Promise<RunningContender> => {
     const ports = await freePorts('http', 'https', 'passthrough');
     const file = join(setup.folder, 'nginx.conf');

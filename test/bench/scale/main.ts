@@ -5,12 +5,13 @@ import { writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { eventually, RunningRouter } from '../../support/router.ts';
 import { parseEventLoopStalls } from '../headgate-admin.ts';
+import { memoryOf } from '../memory.ts';
 import { quantile } from '../statistics.ts';
 import { BenchCluster } from './cluster.ts';
 import type { ChangeTime } from './cluster-messages.ts';
 import { between, parseBuckets, shareWithin } from './histogram.ts';
 import { type Options, parseOptions, USAGE } from './options.ts';
-import { cpuShares, memoryOf, type Pids, pidsOf } from './processes.ts';
+import { cpuShares, type Pids, pidsOf } from './processes.ts';
 import { isMet, type Row, table, writePage } from './report.ts';
 import { requestAll } from './requests.ts';
 
