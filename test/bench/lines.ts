@@ -130,7 +130,8 @@ export function verdictOn(ratios: readonly number[], below: number | undefined):
 }
 
 /** The figure of a run that contenders are compared by. */
-function comparedOf({ unit }: LoadScenario): { readonly unit: string; of(sample: Sample): number } {
+function comparedOf({ load, unit }: LoadScenario): { readonly unit: string; of(sample: Sample): number } {
+  if (load.kind === 'fixed-rate') return { unit: 'ms p99', of: ({ p99Us }) => p99Us / 1_000 };
   switch (unit) {
     case 'request':
       return { unit: 'us/req', of: ({ cpuUsPerUnit }) => cpuUsPerUnit };

@@ -14,6 +14,7 @@ import type { FigureScenario } from './scenarios/figure-scenario.ts';
 import { grpc } from './scenarios/grpc.ts';
 import { idle } from './scenarios/idle.ts';
 import { kill } from './scenarios/kill.ts';
+import { latencies } from './scenarios/latency.ts';
 import type { LoadScenario } from './scenarios/load-scenario.ts';
 import { passthrough } from './scenarios/passthrough.ts';
 import { passthroughBulk, passthroughBulkUp } from './scenarios/passthrough-bulk.ts';
@@ -45,6 +46,7 @@ export const LOAD_SCENARIOS: readonly LoadScenario[] = [
   ...bodies,
   ...routeCounts,
   ...twoThreads,
+  ...latencies,
 ];
 
 export const FIGURE_SCENARIOS: readonly FigureScenario[] = [start, change, kill, spread, idle];

@@ -13,9 +13,9 @@ export function loadTable(lines: readonly LoadLine[]): string {
     lines.map((line) => [
       line.scenario,
       line.contender,
-      line.value.median.toFixed(1),
+      line.value.median.toFixed(digits(line)),
       line.unit,
-      quartiles(line.value, 1),
+      quartiles(line.value, digits(line)),
       line.ratio?.median.toFixed(3) ?? '',
       line.ratio === null ? '' : quartiles(line.ratio, 3),
       ...verdictCells(line.verdict),
@@ -50,6 +50,11 @@ export function figureTable(lines: readonly FigureLine[]): string {
       ...verdictCells(line.verdict),
     ]),
   );
+}
+
+/** How exact a measured value is shown. */
+export function digits({ unit }: LoadLine): number {
+  return unit === 'ms p99' ? 2 : 1;
 }
 
 /** A dash where nothing was measured. */

@@ -1,8 +1,8 @@
 // The rounds of the load scenarios.
 
-import type { LoadResult } from './lines.ts';
+import { BASELINE, type LoadResult } from './lines.ts';
 import { castOf, type Started } from './proof.ts';
-import { type LoadScenario, measure, type Sample } from './scenarios/load-scenario.ts';
+import { type LoadScenario, measure, type Sample, saturationOf } from './scenarios/load-scenario.ts';
 import type { Workspace } from './workspace.ts';
 
 export type Rounds = {
@@ -33,12 +33,21 @@ export async function runRounds(
       samples: [] as Sample[],
     })),
   }));
+  const saturations = new Map<LoadScenario, number>();
+  for (const { scenario, turns } of results) {
+    const baseline = turns.find(({ contender }) => contender === BASELINE) ?? turns[0];
+    if (scenario.load.kind !== 'fixed-rate' || baseline === undefined) continue;
+    progress(`how much ${baseline.contender} bears: ${scenario.name}`);
+    saturations.set(scenario, await saturationOf(workspace, scenario, baseline.running, seconds));
+  }
   for (let round = 0; round <= rounds; round++) {
     for (const { scenario, turns } of results) {
+      const saturation = saturations.get(scenario) ?? 0;
+      const run = { seconds: round === 0 ? WARM_UP_SECONDS : seconds, saturation };
       const first = round % turns.length;
       for (const { contender, running, samples } of [...turns.slice(first), ...turns.slice(0, first)]) {
         progress(`round ${round} of ${rounds}: ${scenario.name}, ${contender}`);
-        const sample = await measure(workspace, scenario, running, round === 0 ? WARM_UP_SECONDS : seconds);
+        const sample = await measure(workspace, scenario, running, run);
         if (round > 0) samples.push(sample);
       }
     }

@@ -15,6 +15,8 @@ export const RATIO_TARGETS: Readonly<Record<string, number>> = {
   'edge-new-ecdsa': 1.0,
   'edge-new-resumed': 1.1,
   websocket: 1.0,
+  'plain-latency': 1.3,
+  'edge-latency': 1.3,
 };
 
 /** A contender's CPU time in one scenario against its own in another. */

@@ -2,6 +2,7 @@
 
 import type { Entrance, RunningContender } from '../contenders/contender.ts';
 import { cpuTimeUs } from '../cpu-time.ts';
+import { runFixedRate } from '../fixed-rate.ts';
 import { type Http2Call, runH2load } from '../h2load.ts';
 import type { LoadReport } from '../load-report.ts';
 import { runNewConnections } from '../new-connections.ts';
@@ -19,6 +20,7 @@ export type LoadScenario = {
   readonly path: string;
   readonly load:
     | { readonly kind: 'keep-alive'; readonly connections: number }
+    | { readonly kind: 'fixed-rate'; readonly connections: number; readonly share: number }
     | { readonly kind: 'new-connections'; readonly concurrency: number; readonly handshake: 'full' | 'resumed' }
     | { readonly kind: 'http2'; readonly connections: number; readonly streams: number; readonly call: Http2Call }
     | { readonly kind: 'uploads'; readonly connections: number; readonly bodyBytes: number }
@@ -27,7 +29,9 @@ export type LoadScenario = {
   readonly unit: 'request' | 'message' | '100 MB';
 };
 
-/** One run. */
+const CONNECTIONS_AT_SATURATION = 64;
+
+/** What one run gave. */
 export type Sample = {
   /** CPU time of all the contender's processes, per unit of the scenario. */
   readonly cpuUsPerUnit: number;
@@ -38,16 +42,35 @@ export type Sample = {
   readonly errors: number;
 };
 
+/** How a load scenario is run. */
+export type Run = {
+  readonly seconds: number;
+  /** What the baseline answers in a second when it always has the next request; for scenarios at a share of that. */
+  readonly saturation: number;
+};
+
+/** How many requests of the scenario the contender answers in a second when it always has the next one. */
+export async function saturationOf(
+  workspace: Workspace,
+  scenario: LoadScenario,
+  contender: RunningContender,
+  seconds: number,
+): Promise<number> {
+  const load = { kind: 'keep-alive', connections: CONNECTIONS_AT_SATURATION } as const;
+  const run = { seconds, saturation: 0 };
+  return (await measure(workspace, { ...scenario, load }, contender, run)).requestsPerSecond;
+}
+
 /** Loads the contender for some seconds. Throws when it lost or gained a process meanwhile: the sum would be wrong. */
 export async function measure(
   workspace: Workspace,
   scenario: LoadScenario,
   contender: RunningContender,
-  seconds: number,
+  run: Run,
 ): Promise<Sample> {
   const pids = contender.pids();
   const before = cpuTimeUs(pids);
-  const report = await runLoad(workspace, scenario, contender.ports[scenario.entrance], seconds);
+  const report = await runLoad(workspace, scenario, contender.ports[scenario.entrance], run);
   if (contender.pids().join() !== pids.join()) throw new Error('the set of processes changed during the run');
   const cpuUs = cpuTimeUs(pids) - before;
   const durationS = report.durationUs / 1_000_000;
@@ -61,12 +84,20 @@ export async function measure(
   };
 }
 
-function runLoad(workspace: Workspace, scenario: LoadScenario, port: number, seconds: number): Promise<LoadReport> {
+function runLoad(
+  workspace: Workspace,
+  scenario: LoadScenario,
+  port: number,
+  { seconds, saturation }: Run,
+): Promise<LoadReport> {
   const { host, path, load } = scenario;
+  const scheme = scenario.entrance === 'http' ? 'http' : 'https';
   switch (load.kind) {
-    case 'keep-alive': {
-      const scheme = scenario.entrance === 'http' ? 'http' : 'https';
+    case 'keep-alive':
       return runWrk(workspace, { scheme, host, port, path, connections: load.connections, seconds });
+    case 'fixed-rate': {
+      const perSecond = Math.floor(saturation * load.share);
+      return runFixedRate(workspace, { scheme, host, port, path, connections: load.connections, perSecond, seconds });
     }
     case 'new-connections':
       return runNewConnections(workspace, { host, port, path, ...load, seconds });
