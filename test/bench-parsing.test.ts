@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import { parseProcessStat } from './bench/cpu-time.ts';
 import { parseH2loadReport } from './bench/h2load.ts';
-import { parseEventLoopStalls } from './bench/headgate-admin.ts';
+import { parseEventLoopDelays } from './bench/headgate-admin.ts';
 import { failures, figureLines, loadLines, ownLines } from './bench/lines.ts';
 import { parseLoadReport } from './bench/load-report.ts';
 import { parseOptions } from './bench/options.ts';
@@ -202,11 +202,11 @@ test('event loop stalls are found by their labels', () => {
     'headgate_eventloop_delay_max_seconds_other 9',
     '',
   ].join('\n');
-  expect([...parseEventLoopStalls(exposition)]).toEqual([
+  expect([...parseEventLoopDelays(exposition, 'max')]).toEqual([
     ['process="controller"', 250],
     ['process="worker",worker="1"', 1],
   ]);
-  expect(parseEventLoopStalls('# nothing\n').size).toBe(0);
+  expect(parseEventLoopDelays(exposition, 'p99').size).toBe(0);
 });
 
 describe('options', () => {

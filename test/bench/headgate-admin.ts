@@ -15,15 +15,16 @@ export async function workerPids(adminPort: number): Promise<readonly number[] |
   return value?.workers?.map(({ pid }) => pid) ?? null;
 }
 
-/** The longest stall of each process's event loop, in milliseconds by the metric's labels. Empty when it is not exposed. */
-export async function eventLoopStallsMs(adminPort: number): Promise<ReadonlyMap<string, number>> {
+/** How late each process's event loop was since its start, in milliseconds by the metric's labels. Empty when it is not exposed. */
+export async function eventLoopDelaysMs(adminPort: number, what: 'p99' | 'max'): Promise<ReadonlyMap<string, number>> {
   const answer = await probe({ port: adminPort, host: 'localhost', path: '/metrics' });
-  return answer?.status === 200 ? parseEventLoopStalls(answer.body) : new Map();
+  return answer?.status === 200 ? parseEventLoopDelays(answer.body, what) : new Map();
 }
 
-/** Finds `headgate_eventloop_delay_max_seconds{...} n` in a Prometheus exposition. */
-export function parseEventLoopStalls(exposition: string): ReadonlyMap<string, number> {
-  const lines = exposition.matchAll(/^headgate_eventloop_delay_max_seconds(?:\{(.*)\})? (\S+)/gm);
+/** Finds `headgate_eventloop_delay_..._seconds{...} n` in a Prometheus exposition. */
+export function parseEventLoopDelays(exposition: string, what: 'p99' | 'max'): ReadonlyMap<string, number> {
+  const metric = new RegExp(`^headgate_eventloop_delay_${what}_seconds(?:\\{(.*)\\})? (\\S+)`, 'gm');
+  const lines = exposition.matchAll(metric);
   return new Map(Array.from(lines, ([, labels = '', seconds]) => [labels, Number(seconds) * 1_000]));
 }
 

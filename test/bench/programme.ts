@@ -7,6 +7,7 @@ import { headgate } from './contenders/headgate.ts';
 import { nginx } from './contenders/nginx.ts';
 import { bodies } from './scenarios/bodies.ts';
 import { change } from './scenarios/change.ts';
+import { churn } from './scenarios/churn.ts';
 import { edge } from './scenarios/edge.ts';
 import { edgeHttp2 } from './scenarios/edge-h2.ts';
 import { edgeNewEcdsa, edgeNewResumed, edgeNewRsa } from './scenarios/edge-new.ts';
@@ -16,6 +17,7 @@ import { idle } from './scenarios/idle.ts';
 import { kill } from './scenarios/kill.ts';
 import { latencies } from './scenarios/latency.ts';
 import type { LoadScenario } from './scenarios/load-scenario.ts';
+import { loading } from './scenarios/loading.ts';
 import { passthrough } from './scenarios/passthrough.ts';
 import { passthroughBulk, passthroughBulkUp } from './scenarios/passthrough-bulk.ts';
 import { plain } from './scenarios/plain.ts';
@@ -49,4 +51,4 @@ export const LOAD_SCENARIOS: readonly LoadScenario[] = [
   ...latencies,
 ];
 
-export const FIGURE_SCENARIOS: readonly FigureScenario[] = [start, change, kill, spread, idle];
+export const FIGURE_SCENARIOS: readonly FigureScenario[] = [start, change, kill, churn, loading, spread, idle];

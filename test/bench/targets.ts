@@ -37,3 +37,6 @@ export const BUSIER_WORKER: FigureTarget = { quantile: 0.75, below: 60 };
 
 /** Memory that a connection takes, in KB. */
 export const IDLE_CONNECTION: FigureTarget = { quantile: 0.75, below: 60 };
+
+/** How late the event loop of a worker is while it takes many Routes in, in ms. */
+export const LOADING_DELAY: FigureTarget = { quantile: 0.75, below: 5 };

@@ -4,7 +4,7 @@
 import { writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { eventually, RunningRouter } from '../../support/router.ts';
-import { parseEventLoopStalls } from '../headgate-admin.ts';
+import { parseEventLoopDelays } from '../headgate-admin.ts';
 import { memoryOf } from '../memory.ts';
 import { quantile } from '../statistics.ts';
 import { BenchCluster } from './cluster.ts';
@@ -298,7 +298,7 @@ async function measureScrapes(
 
 /** The longest stall of the controller, and of the worst worker. */
 async function stalls(router: RunningRouter, when: string): Promise<Row[]> {
-  const all = [...parseEventLoopStalls((await router.admin('/metrics')).text)];
+  const all = [...parseEventLoopDelays((await router.admin('/metrics')).text, 'max')];
   const longest = (process: string): number =>
     Math.max(...all.filter(([labels]) => labels.includes(process)).map(([, ms]) => ms));
   return [

@@ -65,11 +65,12 @@ export function numberedManifests(count: number, podPort: number): string {
   return Array.from({ length: count }, (_, index) => manifestsOf(numberedRoute(index, podPort))).join('');
 }
 
-/** Starts Headgate on these files and waits until it is ready. */
+/** Starts Headgate on these files and waits until it is ready. `cpus` as in taskset -c. */
 export async function startLarge(
   bench: FigureBench,
   name: string,
   files: Readonly<Record<string, string>>,
+  cpus: string = ALL_CPUS,
   workers: number = 1,
 ): Promise<LargeHeadgate> {
   const manifests = bench.workspace.folder(join(name, 'manifests'));
@@ -81,7 +82,7 @@ export async function startLarge(
     httpPort: 0,
     httpsPort: 0,
     workers,
-    cpus: ALL_CPUS,
+    cpus,
   });
   return { ...headgate, manifests, lines: await headgate.ready };
 }

@@ -5,6 +5,7 @@ import { connect, type Socket } from 'node:net';
 import { workerPids } from '../headgate-admin.ts';
 import { connectionsOf } from '../sockets.ts';
 import { BUSIER_WORKER } from '../targets.ts';
+import { ALL_CPUS } from '../workspace.ts';
 import {
   type Figure,
   type FigureBench,
@@ -24,7 +25,7 @@ export const spread: FigureScenario = {
   run: async (bench: FigureBench): Promise<readonly Figure[]> => {
     const { plainPort } = bench.pods;
     const files = { 'routes.yaml': numberedManifests(1, plainPort) };
-    const headgate = await startLarge(bench, 'spread', files, 2);
+    const headgate = await startLarge(bench, 'spread', files, ALL_CPUS, 2);
     const { httpPort, adminPort } = headgate.lines;
     const workers = (await workerPids(adminPort)) ?? [];
     const shares: number[] = [];

@@ -2,7 +2,7 @@
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { eventLoopStallsMs } from '../headgate-admin.ts';
+import { eventLoopDelaysMs } from '../headgate-admin.ts';
 import { launchHeadgate } from '../headgate-process.ts';
 import { freePorts } from '../ports.ts';
 import { probeUntil } from '../probe.ts';
@@ -52,7 +52,7 @@ export const start: FigureScenario = {
         servedMs.push(performance.now() - launchedAt);
       });
       const [{ adminPort }] = await Promise.all([ready, served]);
-      for (const [labels, stallMs] of await eventLoopStallsMs(adminPort)) {
+      for (const [labels, stallMs] of await eventLoopDelaysMs(adminPort, 'max')) {
         stallsMs.set(labels, [...(stallsMs.get(labels) ?? []), stallMs]);
       }
       await headgate.stop();
