@@ -22,6 +22,9 @@ export type Machine = {
   readonly kernel: string;
   readonly node: string;
   readonly haproxy: string;
+  readonly nginx: string;
+  /** Of the programs that do not bring their own, as Node does. */
+  readonly openssl: string;
   /** Of the last minute, when the bench started. */
   readonly loadAverage: number;
 };
@@ -38,10 +41,19 @@ export function describeMachine(): Machine {
     cpu: cpus()[0]?.model ?? 'unknown',
     cores: cpus().length,
     kernel: release(),
-    node: process.version,
-    haproxy: spawnSync('haproxy', ['-v'], { encoding: 'utf8' }).stdout.split('\n')[0] ?? 'unknown',
+    node: process.version.slice(1),
+    haproxy: versionOf('haproxy', ['-v']),
+    nginx: versionOf('nginx', ['-v']),
+    openssl: versionOf('openssl', ['version']),
     loadAverage: loadavg()[0] ?? 0,
   };
+}
+
+/** The machine and the versions as a sentence without its full stop, after the date. */
+export function circumstances({ cpu, cores, kernel, node, haproxy, nginx, openssl }: Machine): string {
+  const date = new Date().toISOString().slice(0, 10);
+  const programs = `Node ${node} (OpenSSL ${process.versions.openssl}), HAProxy ${haproxy} and nginx ${nginx} (OpenSSL ${openssl})`;
+  return `${date} on ${cores} cores of ${cpu.trim()}, Linux ${kernel}, ${programs}`;
 }
 
 /** Why the figures may not be trusted on this machine, one sentence each. */
@@ -54,4 +66,10 @@ export function warnings(machine: Machine): readonly string[] {
     );
   }
   return found;
+}
+
+/** The first version number that a program tells, on whichever stream. */
+function versionOf(program: string, args: readonly string[]): string {
+  const { stdout, stderr } = spawnSync(program, args, { encoding: 'utf8' });
+  return /\d+\.\d+[.\d]*/.exec(`${stdout}${stderr}`)?.[0] ?? 'unknown';
 }

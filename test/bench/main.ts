@@ -1,16 +1,18 @@
-// `npm run bench`: measures Headgate beside HAProxy. README.md says how to run it and how to read what it prints.
+// `npm run bench`: measures Headgate beside HAProxy and nginx. README.md says how to run it and how to read what it prints.
 
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import { prepare, startOn } from './ground.ts';
+import { type Ground, prepare, startOn } from './ground.ts';
 import { type FigureResult, failures, figureLines, type LoadResult, loadLines, ownLines } from './lines.ts';
-import { describeMachine, missingTools, warnings } from './machine.ts';
+import { circumstances, describeMachine, missingTools, warnings } from './machine.ts';
 import { type Options, parseOptions, selected, USAGE } from './options.ts';
-import { CONTENDERS, FIGURE_SCENARIOS, LOAD_SCENARIOS } from './programme.ts';
+import { CONTENDERS, FIGURE_SCENARIOS, GROUPS, LOAD_SCENARIOS } from './programme.ts';
 import { differences, type Started } from './proof.ts';
+import { publish } from './publish.ts';
 import { figureTable, loadTable, ownTable } from './report.ts';
 import { runRounds } from './rounds.ts';
 import type { FigureBench } from './scenarios/figure-scenario.ts';
+import type { LoadScenario } from './scenarios/load-scenario.ts';
 import type { Stage } from './stages.ts';
 import { LOAD_CPU, Workspace } from './workspace.ts';
 
@@ -31,60 +33,85 @@ async function main(args: readonly string[]): Promise<number> {
   // The bench polls and echoes, so it belongs to the load's side.
   spawnSync('taskset', ['-a', '-p', '-c', String(LOAD_CPU), String(process.pid)]);
 
-  const workspace = new Workspace();
-  const ground = await prepare(workspace);
+  const ground = await prepare(new Workspace());
   const troubles: string[] = [];
+  const note = (trouble: string): void => {
+    troubles.push(trouble);
+    say(trouble);
+  };
   const loadScenarios = selected(LOAD_SCENARIOS, options.only);
-  let loadResults: readonly LoadResult[] = [];
-  if (loadScenarios.length > 0) {
-    const started: Started[] = [];
-    const contenders = selected(CONTENDERS, options.contenders);
-    for (const stage of new Set<Stage>(loadScenarios.map((scenario) => scenario.stage))) {
-      for (const contender of selected(contenders, stage.contenders)) {
-        try {
-          progress(`starting ${contender.name} on ${stage.name}`);
-          started.push({ stage, contender, running: await startOn(ground, stage, contender, options.otherRoutes) });
-        } catch (error) {
-          troubles.push(`${contender.name} is not measured on ${stage.name}, it did not start: ${messageOf(error)}`);
-          say(troubles.at(-1) ?? '');
-        }
-      }
-    }
-    const differing = await differences(loadScenarios, started);
-    for (const difference of differing) say(`difference: ${difference}`);
-    if (differing.length > 0 && !options.allowDifferences) {
-      say('the contenders do not do the same work, so nothing was timed (--allow-differences times them all the same)');
-      return 1;
-    }
-    loadResults = await runRounds(workspace, loadScenarios, started, { ...options, progress });
-    for (const { running } of started) await running.stop();
-    const lines = loadLines(loadResults);
-    const own = ownLines(loadResults);
-    process.stdout.write(`\n${loadTable(lines)}${own.length === 0 ? '' : `\n${ownTable(own)}`}`);
-    for (const failure of failures(lines)) {
-      troubles.push(failure);
-      say(failure);
-    }
-  }
+  const loadResults = loadScenarios.length === 0 ? [] : await measureLoads(ground, loadScenarios, options, note);
+  if (loadResults === null) return 1;
+  const figureResults = await measureFigures(ground, options, note);
 
-  const figureResults: FigureResult[] = [];
-  const contenders = selected(CONTENDERS, options.contenders);
-  const bench: FigureBench = { ...ground, contenders, options, progress };
-  for (const scenario of selected(FIGURE_SCENARIOS, options.only)) {
-    try {
-      figureResults.push({ scenario: scenario.name, figures: await scenario.run(bench) });
-    } catch (error) {
-      troubles.push(`${scenario.name} was not measured: ${messageOf(error)}`);
-      say(troubles.at(-1) ?? '');
-    }
-  }
-  if (figureResults.length > 0) process.stdout.write(`\n${figureTable(figureLines(figureResults))}`);
-
+  const lines = { load: loadLines(loadResults), own: ownLines(loadResults), figures: figureLines(figureResults) };
+  for (const failure of failures(lines.load)) note(failure);
+  const tables = [
+    ...(lines.load.length === 0 ? [] : [loadTable(lines.load)]),
+    ...(lines.own.length === 0 ? [] : [ownTable(lines.own)]),
+    ...(lines.figures.length === 0 ? [] : [figureTable(lines.figures)]),
+  ];
+  process.stdout.write(tables.map((table) => `\n${table}`).join(''));
   if (options.jsonFile !== null) {
     const record = { machine, options, load: loadResults, figures: figureResults, troubles };
     writeFileSync(options.jsonFile, `${JSON.stringify(record, null, 2)}\n`);
   }
+  if (options.write) {
+    const measured = `${circumstances(machine)}; ${options.rounds} rounds of ${options.seconds} s`;
+    publish(
+      lines,
+      measured,
+      [...LOAD_SCENARIOS, ...FIGURE_SCENARIOS].map(({ name }) => name),
+    );
+  }
   return troubles.length === 0 ? 0 : 1;
+}
+
+/** Null when the contenders do not do the same work, so that nothing was timed. */
+async function measureLoads(
+  ground: Ground,
+  scenarios: readonly LoadScenario[],
+  options: Options,
+  note: (trouble: string) => void,
+): Promise<readonly LoadResult[] | null> {
+  const started: Started[] = [];
+  const contenders = selected(CONTENDERS, options.contenders);
+  for (const stage of new Set<Stage>(scenarios.map((scenario) => scenario.stage))) {
+    for (const contender of selected(contenders, stage.contenders)) {
+      try {
+        progress(`starting ${contender.name} on ${stage.name}`);
+        started.push({ stage, contender, running: await startOn(ground, stage, contender, options.otherRoutes) });
+      } catch (error) {
+        note(`${contender.name} is not measured on ${stage.name}, it did not start: ${messageOf(error)}`);
+      }
+    }
+  }
+  const differing = await differences(scenarios, started);
+  for (const difference of differing) say(`difference: ${difference}`);
+  if (differing.length > 0 && !options.allowDifferences) {
+    say('the contenders do not do the same work, so nothing was timed (--allow-differences times them all the same)');
+    return null;
+  }
+  const results = await runRounds(ground.workspace, scenarios, started, { ...options, progress });
+  for (const { running } of started) await running.stop();
+  return results;
+}
+
+async function measureFigures(
+  ground: Ground,
+  options: Options,
+  note: (trouble: string) => void,
+): Promise<readonly FigureResult[]> {
+  const results: FigureResult[] = [];
+  const bench: FigureBench = { ...ground, contenders: selected(CONTENDERS, options.contenders), options, progress };
+  for (const scenario of selected(FIGURE_SCENARIOS, options.only)) {
+    try {
+      results.push({ scenario: scenario.name, figures: await scenario.run(bench) });
+    } catch (error) {
+      note(`${scenario.name} was not measured: ${messageOf(error)}`);
+    }
+  }
+  return results;
 }
 
 /** The options, or the exit code when there is nothing to run. */
@@ -95,9 +122,10 @@ function readOptions(args: readonly string[]): Options | number {
       process.stdout.write(USAGE);
       return 0;
     }
-    refuseUnknown('--only', options.only, [...LOAD_SCENARIOS, ...FIGURE_SCENARIOS]);
+    const only = options.only?.flatMap((name) => GROUPS[name]?.map((scenario) => scenario.name) ?? name) ?? null;
+    refuseUnknown('--only', only, [...LOAD_SCENARIOS, ...FIGURE_SCENARIOS]);
     refuseUnknown('--contenders', options.contenders, CONTENDERS);
-    return options;
+    return { ...options, only };
   } catch (error) {
     say(`${messageOf(error)}\n${USAGE}`);
     return 2;

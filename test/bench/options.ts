@@ -11,6 +11,8 @@ export type Options = {
   /** Names of contenders; null: all. */
   readonly contenders: readonly string[] | null;
   readonly jsonFile: string | null;
+  /** Whether docs/performance.* get what was measured. */
+  readonly write: boolean;
   /** Time contenders although they answer differently. */
   readonly allowDifferences: boolean;
   /** Routes beside the measured ones in the load scenarios. */
@@ -26,7 +28,7 @@ export type Options = {
 };
 
 export const USAGE = `usage: npm run bench -- [flags]
-  --only NAMES          scenarios, separated by commas (default: all)
+  --only NAMES          scenarios, separated by commas; load and figures name all of either kind (default: all)
   --contenders NAMES    contenders, separated by commas (default: all)
   --rounds N            rounds of the load scenarios (default 5)
   --seconds S           length of each run (default 4)
@@ -39,6 +41,7 @@ export const USAGE = `usage: npm run bench -- [flags]
   --kills N             workers killed (default 5)
   --idle-connections N  connections in idle (default 10000; fewer where a router may not open as many files)
   --json FILE           write everything measured to FILE
+  --write               put what was measured into docs/performance.md, .json and .svg
   --help                this text
 `;
 
@@ -60,6 +63,7 @@ export function parseOptions(args: readonly string[]): Options | 'help' {
       kills: { type: 'string', default: '5' },
       'idle-connections': { type: 'string', default: '10000' },
       json: { type: 'string' },
+      write: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
@@ -70,6 +74,7 @@ export function parseOptions(args: readonly string[]): Options | 'help' {
     only: values.only?.split(',') ?? null,
     contenders: values.contenders?.split(',') ?? null,
     jsonFile: values.json ?? null,
+    write: values.write,
     allowDifferences: values['allow-differences'],
     otherRoutes: positive('other-routes', values['other-routes']),
     routes: positive('routes', values.routes),

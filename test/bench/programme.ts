@@ -34,6 +34,8 @@ export const CONTENDERS: readonly Contender[] = [haproxyOpenshift, haproxyMinima
 export const LOAD_SCENARIOS: readonly LoadScenario[] = [
   plain,
   edge,
+  // Beside what they are compared with: the machine changes over a round.
+  ...twoThreads,
   edgeNewRsa,
   edgeNewEcdsa,
   edgeNewResumed,
@@ -47,8 +49,13 @@ export const LOAD_SCENARIOS: readonly LoadScenario[] = [
   passthroughBulkUp,
   ...bodies,
   ...routeCounts,
-  ...twoThreads,
   ...latencies,
 ];
 
 export const FIGURE_SCENARIOS: readonly FigureScenario[] = [start, change, kill, churn, loading, spread, idle];
+
+/** What --only calls several scenarios by. */
+export const GROUPS: Readonly<Record<string, readonly { readonly name: string }[]>> = {
+  load: LOAD_SCENARIOS,
+  figures: FIGURE_SCENARIOS,
+};

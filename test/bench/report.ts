@@ -13,9 +13,9 @@ export function loadTable(lines: readonly LoadLine[]): string {
     lines.map((line) => [
       line.scenario,
       line.contender,
-      line.value.median.toFixed(digits(line)),
+      line.value.median.toFixed(decimals(line)),
       line.unit,
-      quartiles(line.value, digits(line)),
+      quartiles(line.value, decimals(line)),
       line.ratio?.median.toFixed(3) ?? '',
       line.ratio === null ? '' : quartiles(line.ratio, 3),
       ...verdictCells(line.verdict),
@@ -53,7 +53,7 @@ export function figureTable(lines: readonly FigureLine[]): string {
 }
 
 /** How exact a measured value is shown. */
-export function digits({ unit }: LoadLine): number {
+export function decimals({ unit }: LoadLine): number {
   return unit === 'ms p99' ? 2 : 1;
 }
 
