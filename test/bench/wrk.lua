@@ -3,6 +3,15 @@ wrk.resolve = function(_, service)
   wrk.addrs = wrk.lookup("127.0.0.1", service)
 end
 
+function init(args)
+  if args[1] ~= "many" then return end
+  local count = 0
+  request = function()
+    count = count + 1
+    return wrk.format(nil, wrk.path .. count)
+  end
+end
+
 function done(summary, latency)
   local errors = summary.errors
   io.write(string.format(

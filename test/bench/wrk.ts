@@ -11,6 +11,8 @@ export type KeepAliveLoad = {
   readonly host: string;
   readonly port: number;
   readonly path: string;
+  /** `many`: each request asks for a path of its own below `path`. */
+  readonly paths: 'one' | 'many';
   readonly connections: number;
   readonly seconds: number;
 };
@@ -23,6 +25,7 @@ export async function runWrk(workspace: Workspace, load: KeepAliveLoad): Promise
     // Without the port, as on 80 and 443.
     ...['--header', `Host: ${load.host}`],
     `${load.scheme}://${load.host}:${load.port}${load.path}`,
+    ...['--', load.paths],
   ]);
   return parseLoadReport(output);
 }

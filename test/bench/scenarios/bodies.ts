@@ -18,7 +18,7 @@ function download(size: BodySize): LoadScenario {
     entrance: 'https',
     host: HOSTS.edge,
     path: BODY_PATHS[size],
-    load: { kind: 'keep-alive', connections: CONNECTIONS[size] },
+    load: { kind: 'keep-alive', connections: CONNECTIONS[size], paths: 'one' },
     unit: 'request',
   };
 }

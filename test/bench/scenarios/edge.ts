@@ -10,6 +10,6 @@ export const edge: LoadScenario = {
   entrance: 'https',
   host: HOSTS.edge,
   path: '/',
-  load: { kind: 'keep-alive', connections: 64 },
+  load: { kind: 'keep-alive', connections: 64, paths: 'one' },
   unit: 'request',
 };

@@ -19,7 +19,7 @@ export type LoadScenario = {
   readonly host: string;
   readonly path: string;
   readonly load:
-    | { readonly kind: 'keep-alive'; readonly connections: number }
+    | { readonly kind: 'keep-alive'; readonly connections: number; readonly paths: 'one' | 'many' }
     | { readonly kind: 'fixed-rate'; readonly connections: number; readonly share: number }
     | { readonly kind: 'new-connections'; readonly concurrency: number; readonly handshake: 'full' | 'resumed' }
     | { readonly kind: 'http2'; readonly connections: number; readonly streams: number; readonly call: Http2Call }
@@ -56,7 +56,7 @@ export async function saturationOf(
   contender: RunningContender,
   seconds: number,
 ): Promise<number> {
-  const load = { kind: 'keep-alive', connections: CONNECTIONS_AT_SATURATION } as const;
+  const load = { kind: 'keep-alive', connections: CONNECTIONS_AT_SATURATION, paths: 'one' } as const;
   const run = { seconds, saturation: 0 };
   return (await measure(workspace, { ...scenario, load }, contender, run)).requestsPerSecond;
 }
@@ -94,7 +94,7 @@ function runLoad(
   const scheme = scenario.entrance === 'http' ? 'http' : 'https';
   switch (load.kind) {
     case 'keep-alive':
-      return runWrk(workspace, { scheme, host, port, path, connections: load.connections, seconds });
+      return runWrk(workspace, { scheme, host, port, path, ...load, seconds });
     case 'fixed-rate': {
       const perSecond = Math.floor(saturation * load.share);
       return runFixedRate(workspace, { scheme, host, port, path, connections: load.connections, perSecond, seconds });

@@ -11,7 +11,7 @@ export const passthroughBulk: LoadScenario = {
   entrance: 'passthrough',
   host: HOSTS.passthrough,
   path: BULK_PATH,
-  load: { kind: 'keep-alive', connections: 4 },
+  load: { kind: 'keep-alive', connections: 4, paths: 'one' },
   unit: '100 MB',
 };
 

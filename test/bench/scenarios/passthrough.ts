@@ -10,6 +10,6 @@ export const passthrough: LoadScenario = {
   entrance: 'passthrough',
   host: HOSTS.passthrough,
   path: '/',
-  load: { kind: 'keep-alive', connections: 64 },
+  load: { kind: 'keep-alive', connections: 64, paths: 'one' },
   unit: 'request',
 };

@@ -10,6 +10,6 @@ export const plain: LoadScenario = {
   entrance: 'http',
   host: HOSTS.plain,
   path: '/',
-  load: { kind: 'keep-alive', connections: 64 },
+  load: { kind: 'keep-alive', connections: 64, paths: 'one' },
   unit: 'request',
 };

@@ -10,6 +10,6 @@ export const reencrypt: LoadScenario = {
   entrance: 'https',
   host: HOSTS.reencrypt,
   path: '/',
-  load: { kind: 'keep-alive', connections: 64 },
+  load: { kind: 'keep-alive', connections: 64, paths: 'one' },
   unit: 'request',
 };
