@@ -92,7 +92,7 @@ async function measureLoads(
     say('the contenders do not do the same work, so nothing was timed (--allow-differences times them all the same)');
     return null;
   }
-  const results = await runRounds(ground.workspace, scenarios, started, { ...options, progress });
+  const results = await runRounds(ground.workspace, scenarios, started, { ...options, progress, note });
   for (const { running } of started) await running.stop();
   return results;
 }

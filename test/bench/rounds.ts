@@ -11,6 +11,8 @@ export type Rounds = {
   readonly seconds: number;
   /** Tells the person who waits how far it is. */
   progress(text: string): void;
+  /** Told of each contender that fails in a scenario; it is left out of it from then on. */
+  note(trouble: string): void;
 };
 
 const WARM_UP_SECONDS = 1;
@@ -23,7 +25,7 @@ export async function runRounds(
   workspace: Workspace,
   scenarios: readonly LoadScenario[],
   started: readonly Started[],
-  { rounds, seconds, progress }: Rounds,
+  { rounds, seconds, progress, note }: Rounds,
 ): Promise<readonly LoadResult[]> {
   const results = scenarios.map((scenario) => ({
     scenario,
@@ -33,6 +35,8 @@ export async function runRounds(
       samples: [] as Sample[],
     })),
   }));
+  /** Of those whose rounds do not pair any more. */
+  const failed = new Set<readonly Sample[]>();
   const saturations = new Map<LoadScenario, number>();
   for (const { scenario, turns } of results) {
     const baseline = turns.find(({ contender }) => contender === BASELINE) ?? turns[0];
@@ -46,13 +50,22 @@ export async function runRounds(
       const run = { seconds: round === 0 ? WARM_UP_SECONDS : seconds, saturation };
       const first = round % turns.length;
       for (const { contender, running, samples } of [...turns.slice(first), ...turns.slice(0, first)]) {
+        if (failed.has(samples)) continue;
         progress(`round ${round} of ${rounds}: ${scenario.name}, ${contender}`);
-        const sample = await measure(workspace, scenario, running, run);
-        if (round > 0) samples.push(sample);
+        try {
+          const sample = await measure(workspace, scenario, running, run);
+          if (round > 0) samples.push(sample);
+        } catch (error) {
+          // The others have their rounds to themselves: what a long run has measured shall not be lost.
+          failed.add(samples);
+          note(`${scenario.name}: ${contender} is not measured: ${error instanceof Error ? error.message : error}`);
+        }
       }
     }
   }
   return results.flatMap(({ scenario, turns }) =>
-    turns.map(({ contender, samples }) => ({ scenario, contender, samples })),
+    turns
+      .filter(({ samples }) => !failed.has(samples))
+      .map(({ contender, samples }) => ({ scenario, contender, samples })),
   );
 }
