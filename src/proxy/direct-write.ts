@@ -8,8 +8,11 @@ import { TLSSocket } from 'node:tls';
 /** Larger pieces go through the stream, which counts what waits and tells when it has gone. */
 export const maxDirectBytes = 16_384;
 
+/** A read of 64 kB, and the head of a message. */
+const outgoingBytes = 98_304;
+
 /** From where bytes are written whose owner has other use for them, and views of it by their length. */
-export let outgoing: Buffer = Buffer.allocUnsafeSlow(maxDirectBytes);
+export let outgoing: Buffer = Buffer.allocUnsafeSlow(outgoingBytes);
 const outgoingViews: (Buffer | undefined)[] = new Array(2048).fill(undefined);
 
 /** The first bytes of `outgoing`. What comes most has few lengths, and making a view costs more than looking at it. */
@@ -25,7 +28,7 @@ export function outgoingView(length: number): Buffer {
 
 /** After a write from `outgoing` that was `kept`: the kernel will read the old one when it has room. */
 export function replaceOutgoing(): void {
-  outgoing = Buffer.allocUnsafeSlow(maxDirectBytes);
+  outgoing = Buffer.allocUnsafeSlow(outgoingBytes);
   outgoingViews.fill(undefined);
 }
 
@@ -73,6 +76,11 @@ export class DirectWriter {
   /** Writes a head and what of a body goes with it, in one piece. */
   writeMessage(head: string, body: Buffer): boolean {
     if (body.length === 0) return this.write(head);
+    if (head.length + body.length <= outgoingBytes) {
+      outgoing.write(head, 0, 'latin1');
+      body.copy(outgoing, head.length);
+      if (this.#lendOutgoing(head.length + body.length)) return true;
+    }
     const message = Buffer.allocUnsafe(head.length + body.length);
     message.write(head, 0, 'latin1');
     body.copy(message, head.length);
@@ -83,9 +91,7 @@ export class DirectWriter {
   writeCopy(view: Buffer): boolean {
     if (view.length > maxDirectBytes) return false;
     view.copy(outgoing, 0);
-    const lent = this.lend(outgoingView(view.length));
-    if (lent === 'kept') replaceOutgoing();
-    return lent !== 'refused';
+    return this.#lendOutgoing(view.length);
   }
 
   /** Writes several pieces, which are `bytes` long in all, as one. False: as `writeCopy`. */
@@ -93,7 +99,11 @@ export class DirectWriter {
     if (bytes > maxDirectBytes) return false;
     let at = 0;
     for (const piece of pieces) at += piece.copy(outgoing, at);
-    const lent = this.lend(outgoingView(at));
+    return this.#lendOutgoing(at);
+  }
+
+  #lendOutgoing(bytes: number): boolean {
+    const lent = this.lend(outgoingView(bytes));
     if (lent === 'kept') replaceOutgoing();
     return lent !== 'refused';
   }

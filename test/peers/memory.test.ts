@@ -14,7 +14,7 @@ import { edgeYaml, PeerRouter, podsYaml, reencryptYaml } from './peer-router.ts'
 /** HEADGATE_PEERS_BODY_BYTES: another size, where the time is no matter. */
 const bodyBytes = Number(process.env['HEADGATE_PEERS_BODY_BYTES'] ?? 256_000_000);
 /** How much larger a worker may become. */
-const maxGrowthBytes = 32 * 1_048_576;
+const maxGrowthBytes = 48 * 1_048_576;
 /** What the code and the buffers of any traffic take is no growth: so much goes before, each way. */
 const warmUpBytes = 64_000_000;
 const sampleMs = 20;

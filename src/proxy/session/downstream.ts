@@ -13,7 +13,7 @@ export interface Downstream {
   /** Sends an answer of the router's own: a whole HTTP/1.1 message. */
   sendAnswer(text: string): void;
   sendInterim(text: string): void;
-  /** Sends a head, and what of the body goes with it. `last`: nothing follows. */
+  /** Sends a head, and what of the body goes with it: in HTTP/1.1's framing, a copy. `last`: nothing follows. */
   sendHead(text: string, body: Buffer, last: boolean): void;
   sendBody(bytes: Buffer, last: boolean): void;
   /** Ends a bare body, with trailers as lines. */

@@ -96,6 +96,11 @@ export class Exchange implements UpstreamUser, RelayUser, PodSearchUser {
     return this.#body.done;
   }
 
+  /** Whether the bytes that `takeBody` took last may be overwritten, but for what it answered. */
+  get bodyReturned(): boolean {
+    return this.#body.returned;
+  }
+
   /** Whether the request has been sent to a pod. */
   get sent(): boolean {
     return this.#state === 'exchanging';

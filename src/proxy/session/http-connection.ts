@@ -245,8 +245,7 @@ export class HttpConnection implements Downstream, DeadlineOwner {
         else this.#advance();
         break;
       case 'busy':
-        this.#keepRest(this.#exchange.requestDone ? chunk : this.#exchange.takeBody(chunk));
-        break;
+        return this.#takeBody(chunk);
       case 'tunnel':
         return this.#splice?.onClientData(chunk) === true;
       case 'lingering':
@@ -254,6 +253,18 @@ export class HttpConnection implements Downstream, DeadlineOwner {
         break;
     }
     return false;
+  }
+
+  #takeBody(chunk: Buffer): boolean {
+    const exchange = this.#exchange;
+    if (exchange.requestDone) {
+      this.#keepRest(chunk);
+      return false;
+    }
+    const rest = exchange.takeBody(chunk);
+    const isDone = rest.length === 0 && exchange.bodyReturned;
+    this.#keepRest(rest);
+    return isDone;
   }
 
   #clientFull(): void {

@@ -18,6 +18,8 @@ const empty: Buffer = Buffer.alloc(0);
 export class RequestBody {
   /** More was written to the upstream than it has taken, so the client has been told to wait. */
   blocked = false;
+  /** Whether the bytes that were taken last may be overwritten: all that counts of them has been sent. */
+  returned = false;
   /** The body comes as bare content: the client speaks HTTP/2, or the pod may. */
   bare = false;
   readonly #downstream: Downstream;
@@ -65,6 +67,7 @@ export class RequestBody {
   /** Takes what belongs to it, for the upstream if there is one; answers what comes after it. */
   take(chunk: Buffer, upstream: Upstream | null): Buffer {
     const body = this.#body;
+    this.returned = false;
     const content = body.take(chunk);
     if (body.problem !== null) return empty;
     this.#record.receivedBytes += content.length;
@@ -149,6 +152,9 @@ export class RequestBody {
   #pass(content: Buffer, last: boolean, upstream: Upstream | null): void {
     if (upstream !== null) {
       this.#keep(content, upstream);
+      const lent = this.#chunks || content.length === 0 ? 'refused' : upstream.lend(content);
+      this.returned = lent === 'returned';
+      if (lent !== 'refused') return;
       const bytes = this.#chunks ? inChunk(content, last ? 'last' : 'more') : content;
       if (upstream.sendBody(bytes, last)) return;
       this.blocked = true;

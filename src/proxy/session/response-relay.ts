@@ -138,9 +138,7 @@ export class ResponseRelay implements CodedAnswerUser {
 
   /** Answers whether it is done with the bytes. */
   take(chunk: Buffer): boolean {
-    if (this.started) return this.#passBytes(chunk);
-    this.#readBytes(chunk);
-    return false;
+    return this.started ? this.#passBytes(chunk) : this.#readBytes(chunk);
   }
 
   /**
@@ -183,7 +181,7 @@ export class ResponseRelay implements CodedAnswerUser {
     return true;
   }
 
-  #readBytes(chunk: Buffer): void {
+  #readBytes(chunk: Buffer): boolean {
     this.#record.firstByte();
     const bytes = this.#input.append(chunk);
     const head = this.#head;
@@ -196,24 +194,23 @@ export class ResponseRelay implements CodedAnswerUser {
       if (end < 0 || end - at > maxHeadBytes) {
         if (end >= 0 || bytes.length - at > maxHeadBytes) this.#user.onBadResponse('head-too-large');
         else if (at > 0) this.#keepInput(bytes.subarray(at));
-        return;
+        return false;
       }
       const problem = isRead ? null : head.read(bytes.toString('latin1', at, end - 2));
       if (problem !== null) {
         this.#user.onBadResponse(problem);
-        return;
+        return false;
       }
       if (head.status >= 200) {
         this.#input.take();
-        this.#startBytes(head, bytes, at, end);
-        return;
+        return this.#startBytes(head, bytes, at, end);
       }
       if (head.status === 101) {
         this.#input.take();
         this.#user.onSwitch(head, bytes.subarray(end));
-        return;
+        return false;
       }
-      if (!this.#passInterim(head)) return;
+      if (!this.#passInterim(head)) return false;
       at = end;
     }
   }
@@ -223,16 +220,17 @@ export class ResponseRelay implements CodedAnswerUser {
     if (rest.length > 0) this.#input.append(rest);
   }
 
-  #startBytes(head: ResponseHead, bytes: Buffer, at: number, end: number): void {
+  /** Answers whether it is done with the bytes. */
+  #startBytes(head: ResponseHead, bytes: Buffer, at: number, end: number): boolean {
     if (!this.#user.mayPass(head.status)) {
       this.#user.onBadResponse('no-switch');
-      return;
+      return false;
     }
     const downstream = this.#downstream;
     this.#keep(head);
     const body = this.#body;
     const addedLines = this.#addedTo(head);
-    if (addedLines === null) return;
+    if (addedLines === null) return false;
     const framing = head.framingFor(this.#record.method);
     const codingLines = this.#compression === null ? '' : this.#chooseCoding(this.#compression, head, framing);
     const coded = this.#coded;
@@ -243,15 +241,16 @@ export class ResponseRelay implements CodedAnswerUser {
     const content = body.take(rest);
     if (body.problem !== null) {
       this.#user.onBadResponse('bad-chunk');
-      return;
+      return false;
     }
     this.started = true;
     let ownLines = addedLines + codingLines;
     if (coded !== null) {
       this.#startCoded(coded, head, ownLines);
       this.#code(coded, content, rest, body.trailers);
-      return;
+      return false;
     }
+    let isDone = false;
     if (!downstream.framed) {
       this.closes = false;
       this.#sendHead(head.render(ownLines), content);
@@ -264,12 +263,16 @@ export class ResponseRelay implements CodedAnswerUser {
         const start = at + head.compact(bytes, at);
         const message = start === 0 ? bytes : bytes.subarray(start);
         this.#record.sentBytes += message.length;
-        downstream.sendBody(message, false);
+        const lent = downstream.lend(message);
+        if (lent === 'refused') downstream.sendBody(message, false);
+        isDone = lent === 'returned';
       } else {
         this.#sendHead(head.render(ownLines), content);
+        isDone = true;
       }
     }
     this.#passed(rest);
+    return isDone;
   }
 
   /**

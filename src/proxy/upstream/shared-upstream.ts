@@ -4,6 +4,7 @@ import { ErrorCode } from '../../protocol/http2-frames.ts';
 import type { ResponseFields } from '../../protocol/http2-head.ts';
 import type { Scheme } from '../../table/entries.ts';
 import type { Deadlines } from '../deadlines.ts';
+import type { Lent } from '../direct-write.ts';
 import { type FieldReaders, Http2Link, type LinkLimits, type LinkUser } from '../http2/link.ts';
 import { connectionLost, type Http2Stream, type StreamUser } from '../http2/stream.ts';
 import type { ConnectFailure, Upstream, UpstreamUser } from './upstream.ts';
@@ -267,6 +268,10 @@ export class UpstreamStream implements Upstream, StreamUser {
   sendHead(text: string, scheme: Scheme, body: Buffer, last: boolean): boolean {
     this.#stream?.sendRequest(text, scheme, last && body.length === 0);
     return body.length === 0 || this.sendBody(body, last);
+  }
+
+  lend(): Lent {
+    return 'refused';
   }
 
   sendBody(bytes: Buffer, last: boolean): boolean {

@@ -3,7 +3,7 @@
 import { connect as connectTcp, isIP, type NetConnectOpts, type Socket } from 'node:net';
 import { connect as connectTls, type SecureContext, TLSSocket } from 'node:tls';
 import type { Endpoint, Scheme } from '../../table/entries.ts';
-import { DirectWriter } from '../direct-write.ts';
+import { DirectWriter, type Lent } from '../direct-write.ts';
 import { SharedRead } from '../shared-read.ts';
 import type { ConnectFailure, Upstream, UpstreamUser } from './upstream.ts';
 
@@ -107,6 +107,10 @@ export class UpstreamConnection implements Upstream {
 
   sendBody(bytes: Buffer): boolean {
     return bytes.length === 0 || this.writer.write(bytes);
+  }
+
+  lend(bytes: Buffer): Lent {
+    return this.writer.lend(bytes);
   }
 
   /** Closes our half: a tunnel's end. */

@@ -3,6 +3,7 @@
 
 import type { ResponseFields } from '../../protocol/http2-head.ts';
 import type { Scheme } from '../../table/entries.ts';
+import type { Lent } from '../direct-write.ts';
 
 export type ConnectFailure = 'refused' | 'timeout' | 'unreachable' | 'tls-failed' | 'limit';
 
@@ -16,6 +17,8 @@ export interface Upstream {
    */
   sendHead(text: string, scheme: Scheme, body: Buffer, last: boolean): boolean;
   sendBody(bytes: Buffer, last: boolean): boolean;
+  /** Writes bytes of a body that the caller would have back at once. */
+  lend(bytes: Buffer): Lent;
   /** Ends a bare body, with trailers as lines. */
   sendEnd(trailers: string): void;
   /** Stops and resumes the answer. */
