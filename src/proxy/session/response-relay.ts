@@ -172,7 +172,7 @@ export class ResponseRelay implements CodedAnswerUser {
     if (lent === 'refused') return false;
     if (lent === 'kept') replaceOutgoing();
     this.#glancedEnd = 0;
-    this.#record.firstByte();
+    this.#record.cameWhole();
     this.#record.sentBytes += length;
     this.#keep(head);
     this.closes = false;
