@@ -4,6 +4,7 @@
 
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
+import { ViewedBuffer } from './viewed-buffer.ts';
 
 /** Larger pieces go through the stream, which counts what waits and tells when it has gone. */
 export const maxDirectBytes = 16_384;
@@ -11,25 +12,12 @@ export const maxDirectBytes = 16_384;
 /** A read of 64 kB, and the head of a message. */
 const outgoingBytes = 98_304;
 
-/** From where bytes are written whose owner has other use for them, and views of it by their length. */
-export let outgoing: Buffer = Buffer.allocUnsafeSlow(outgoingBytes);
-const outgoingViews: (Buffer | undefined)[] = new Array(2048).fill(undefined);
+/** From where bytes are written whose owner has other use for them. */
+const outgoing: ViewedBuffer = new ViewedBuffer(outgoingBytes);
 
-/** The first bytes of `outgoing`. What comes most has few lengths, and making a view costs more than looking at it. */
-export function outgoingView(length: number): Buffer {
-  if (length >= outgoingViews.length) return outgoing.subarray(0, length);
-  let view = outgoingViews[length];
-  if (view === undefined) {
-    view = outgoing.subarray(0, length);
-    outgoingViews[length] = view;
-  }
-  return view;
-}
-
-/** After a write from `outgoing` that was `kept`: the kernel will read the old one when it has room. */
-export function replaceOutgoing(): void {
-  outgoing = Buffer.allocUnsafeSlow(outgoingBytes);
-  outgoingViews.fill(undefined);
+/** Where to put at most `maxDirectBytes` for `lendOutgoing`. Not to be kept: it may be another one the next time. */
+export function outgoingRoom(): Buffer {
+  return outgoing.bytes;
 }
 
 /** What became of bytes that were lent: `kept` until the kernel takes the rest of them, or `refused` and not written at all. */
@@ -77,9 +65,9 @@ export class DirectWriter {
   writeMessage(head: string, body: Buffer): boolean {
     if (body.length === 0) return this.write(head);
     if (head.length + body.length <= outgoingBytes) {
-      outgoing.write(head, 0, 'latin1');
-      body.copy(outgoing, head.length);
-      if (this.#lendOutgoing(head.length + body.length)) return true;
+      outgoing.bytes.write(head, 0, 'latin1');
+      body.copy(outgoing.bytes, head.length);
+      if (this.lendOutgoing(head.length + body.length)) return true;
     }
     const message = Buffer.allocUnsafe(head.length + body.length);
     message.write(head, 0, 'latin1');
@@ -90,21 +78,22 @@ export class DirectWriter {
   /** Writes a copy of bytes. False: they were not written, and have to go through `write`. */
   writeCopy(view: Buffer): boolean {
     if (view.length > maxDirectBytes) return false;
-    view.copy(outgoing, 0);
-    return this.#lendOutgoing(view.length);
+    view.copy(outgoing.bytes, 0);
+    return this.lendOutgoing(view.length);
   }
 
   /** Writes several pieces, which are `bytes` long in all, as one. False: as `writeCopy`. */
   writeTogether(pieces: readonly Buffer[], bytes: number): boolean {
     if (bytes > maxDirectBytes) return false;
     let at = 0;
-    for (const piece of pieces) at += piece.copy(outgoing, at);
-    return this.#lendOutgoing(at);
+    for (const piece of pieces) at += piece.copy(outgoing.bytes, at);
+    return this.lendOutgoing(at);
   }
 
-  #lendOutgoing(bytes: number): boolean {
-    const lent = this.lend(outgoingView(bytes));
-    if (lent === 'kept') replaceOutgoing();
+  /** Writes the first bytes of `outgoingRoom`. False: they were not written. */
+  lendOutgoing(bytes: number): boolean {
+    const lent = this.lend(outgoing.view(bytes));
+    if (lent === 'kept') outgoing.replace();
     return lent !== 'refused';
   }
 

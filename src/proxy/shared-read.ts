@@ -4,25 +4,13 @@
 
 import { type OnReadOpts, type Server, Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
+import { ViewedBuffer } from './viewed-buffer.ts';
 
 const bufferBytes = 65_536;
 /** From here on a read is one of many: copying it would cost more than a buffer of its own, which is given away uncopied. */
 const bulkBytes = 16_384;
 
-const sharedBuffer: Buffer = Buffer.allocUnsafeSlow(bufferBytes);
-
-/** Views of the shared buffer by their length, as in direct writing. */
-const views: (Buffer | undefined)[] = new Array(2048).fill(undefined);
-
-function viewOf(length: number): Buffer {
-  if (length >= views.length) return sharedBuffer.subarray(0, length);
-  let view = views[length];
-  if (view === undefined) {
-    view = sharedBuffer.subarray(0, length);
-    views[length] = view;
-  }
-  return view;
-}
+const shared: ViewedBuffer = new ViewedBuffer(bufferBytes);
 
 /** Buffers for large reads that nobody has use for just now. */
 const spares: Buffer[] = [];
@@ -54,7 +42,7 @@ export class SharedRead {
   /** For the options of a socket. */
   get onread(): OnReadOpts {
     return {
-      buffer: () => this.#own ?? sharedBuffer,
+      buffer: () => this.#own ?? shared.bytes,
       callback: (length: number, buffer: Uint8Array) => this.#read(length, buffer as Buffer),
     };
   }
@@ -66,10 +54,10 @@ export class SharedRead {
   }
 
   #readSome(length: number, buffer: Buffer): void {
-    if (buffer === sharedBuffer) {
-      if (this.glance(viewOf(length))) return;
+    if (buffer === shared.bytes) {
+      if (this.glance(shared.view(length))) return;
       const chunk = Buffer.allocUnsafe(length);
-      sharedBuffer.copy(chunk, 0, 0, length);
+      shared.bytes.copy(chunk, 0, 0, length);
       this.taker(chunk);
       return;
     }
@@ -80,9 +68,9 @@ export class SharedRead {
   /** Buffers that the kernel took whole are read into again: 100 MB through a tunnel cost 70 ms of CPU in place of 150. */
   #readMuch(length: number, buffer: Buffer): void {
     let own = buffer;
-    if (buffer === sharedBuffer) {
+    if (buffer === shared.bytes) {
       own = spareBuffer();
-      sharedBuffer.copy(own, 0, 0, length);
+      shared.bytes.copy(own, 0, 0, length);
     }
     const isFree = this.taker(own.subarray(0, length));
     this.#own = isFree ? own : spareBuffer();
@@ -116,12 +104,12 @@ export function acceptSharedReads(server: Server, onSocket: (socket: Socket) => 
     // A failed accept (descriptors used up) concerns one connection; the next one is tried again.
     if (error !== 0) return;
     handle.setNoDelay?.(true);
-    onSocket(new SharedReadSocket(handle, new SharedRead(ignore, () => false)));
+    onSocket(new SharedReadSocket(handle, new SharedRead(ignore, noGlance)));
   };
 }
 
 /** Has a socket's bytes taken, by the shorter way where it has one. */
-export function takeFrom(socket: Socket, taker: Taker, glance: Glance): void {
+export function takeFrom(socket: Socket, taker: Taker, glance: Glance = noGlance): void {
   if (socket instanceof SharedReadSocket) {
     socket.reading.taker = taker;
     socket.reading.glance = glance;
@@ -157,6 +145,11 @@ export function handOn(socket: Socket, bytes: Buffer): void {
   if (bytes.length === 0) return;
   if (socket instanceof SharedReadSocket) socket.reading.taker(bytes);
   else socket.unshift(bytes);
+}
+
+/** Of who takes whatever comes. */
+function noGlance(): boolean {
+  return false;
 }
 
 /** Nobody has asked for the bytes of a connection that is refused. */

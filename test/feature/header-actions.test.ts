@@ -6,39 +6,23 @@ import type { IdPart, IdVariable } from '../../src/config/id-format.ts';
 import { type HeaderAction, type HeaderDirection, parseHeaderValue } from '../../src/table/header-actions.ts';
 import { makeAuthority, makeCertificate } from '../support/certificates.ts';
 import { DataPlane } from '../support/data-plane.ts';
+import { type NamedAction, observedActions } from '../support/golden/actions.ts';
 import { Pair, pairings } from '../support/http2-peers/pairings.ts';
 import { type Message, valuesOf } from '../support/messages.ts';
 import { answering, getRequest, ok, Peer, Pod } from '../support/peers.ts';
 import { certificate, certificateId, route } from '../support/rules.ts';
 
-type Wish = readonly (readonly [name: string, value: string | null])[];
-
-function actions(direction: HeaderDirection, wish: Wish): readonly HeaderAction[] {
+function actions(direction: HeaderDirection, wish: readonly NamedAction[]): readonly HeaderAction[] {
   return wish.map(([name, value]) => ({ name, parts: value === null ? null : parseHeaderValue(value, direction) }));
 }
 
-const golden: Wish = [
-  ['X-One', 'a b'],
-  ['X-Two', null],
-  ['X-Dyn', '%[req.hdr(host),lower]'],
-  ['X-Pct', '100%%'],
-  ['X-If', 'v if foo'],
-  ['X-Env', '${HOME}'],
-  ['X-Quote', `it's "q" \\ #`],
-  ['X-B64', '%[req.hdr(x-in),base64]'],
-  ['X-Q', '%{+Q}[req.hdr(x-in)]'],
-  ['X-QE', '%{+Q}[req.hdr(x-none)]'],
-  ['X-Cert', '%{+Q}[ssl_c_der,base64]'],
-  ['X-Two2', '%[req.hdr(X-In)]-%[req.hdr(X-In),lower]'],
-  ['X-Empty', '%[req.hdr(x-none)]'],
-];
 const goldenLines = (last: string, base64: string): string =>
   'X-One: a b\r\nX-Dyn: a.test\r\nX-Pct: 100%\r\nX-If: v if foo\r\n' +
   'X-Env: ${HOME}\r\nX-Quote: it\'s "q" \\ #\r\n' +
   `X-B64: ${base64}\r\nX-Q: ${last}\r\nX-QE: \r\nX-Cert: \r\nX-Two2: ${last}-${last.toLowerCase()}\r\nX-Empty: \r\n`;
 
 /** What a pod gets of these lines over a Route with these actions. */
-async function seenByPod(wish: Wish, lines: string, host = 'a.test'): Promise<Message> {
+async function seenByPod(wish: readonly NamedAction[], lines: string, host = 'a.test'): Promise<Message> {
   const seen: Message[] = [];
   await using pod = await Pod.start(answering(ok('hello'), seen));
   await using plane = await DataPlane.start(
@@ -59,11 +43,11 @@ describe('requests (observed 15)', () => {
     ['a list', 'X-In: p, Q\r\n', 'X-In: p, Q\r\n', 'Q', 'UQ=='],
     ['a comma in quotes', 'X-In: p, "Q,R"\r\n', 'X-In: p, "Q,R"\r\n', '"Q,R"', 'IlEsUiI='],
   ])('%s', async (_name, sent, kept, last, base64) => {
-    const { text } = await seenByPod(golden, sent);
+    const { text } = await seenByPod(observedActions, sent);
     expect(text).toBe(`GET / HTTP/1.1\r\nHost: a.test\r\n${kept}${goldenLines(last, base64)}\r\n`);
   });
 
-  test.each<[string, Wish, string, string]>([
+  test.each<[string, readonly NamedAction[], string, string]>([
     ['Host', [['Host', 'inner.test']], '', 'Host: inner.test\r\n'],
     ['Host by a field', [['Host', '%[req.hdr(x-new)]']], 'X-New: n.test\r\n', 'X-New: n.test\r\nHost: n.test\r\n'],
     [
@@ -92,7 +76,7 @@ describe('requests (observed 15)', () => {
   });
 
   test('values that grow beyond all bounds are left empty', async () => {
-    const wish: Wish = [['X-Much', '%[req.hdr(x-in)]'.repeat(1000)]];
+    const wish: readonly NamedAction[] = [['X-Much', '%[req.hdr(x-in)]'.repeat(1000)]];
     const message = await seenByPod(wish, `X-In: ${'x'.repeat(1000)}\r\n`);
     expect(valuesOf(message, 'x-much')).toEqual(['']);
   });
@@ -115,7 +99,7 @@ describe('requests (observed 15)', () => {
 });
 
 describe('answers', () => {
-  const wish: Wish = [
+  const wish: readonly NamedAction[] = [
     ['X-Frame-Options', 'DENY'],
     ['X-Gone', null],
     ['X-Src', '%[res.hdr(x-up),lower]'],
@@ -171,7 +155,7 @@ describe('answers', () => {
   test('with as many lines as a pod may send, and those of actions besides', async () => {
     const lines = Array.from({ length: 99 }, (_, i) => `X-${i}: ${i}\r\n`).join('');
     await using pod = await Pod.start(answering(ok('hello', lines)));
-    const wish = Array.from({ length: 100 }, (_, i): Wish[number] => [`Y-${i}`, '1']);
+    const wish = Array.from({ length: 100 }, (_, i): NamedAction => [`Y-${i}`, '1']);
     const responseActions = actions('response', wish);
     await using plane = await DataPlane.start(route({ host: 'a.test', pods: [pod.port], responseActions }));
     using client = await Peer.connect(plane.httpPort);

@@ -176,6 +176,10 @@ export class HttpConnection implements Downstream, DeadlineOwner {
     return this.blocked ? 'refused' : this.#writer.lend(bytes);
   }
 
+  lendOutgoing(bytes: number): boolean {
+    return !this.blocked && this.#writer.lendOutgoing(bytes);
+  }
+
   pause(): void {
     this.#socket.pause();
   }

@@ -126,6 +126,10 @@ export class Http2Exchange implements Downstream, StreamUser, DeadlineOwner, Tun
     return 'refused';
   }
 
+  lendOutgoing(): boolean {
+    return false;
+  }
+
   pause(): void {
     this.#stream?.pause();
   }

@@ -41,7 +41,7 @@ export class ProxyPrelude implements DeadlineOwner {
     this.#onEnd = onEnd;
     this.#slot = context.deadlines.claim(this);
     context.deadlines.set(this.#slot, context.settings.inspectDelayMs);
-    takeFrom(socket, this.#onData, () => false);
+    takeFrom(socket, this.#onData);
     socket.on('end', this.#onFinish);
     socket.on('close', this.#onClose);
     socket.on('error', ignoreError);

@@ -237,7 +237,7 @@ export class Session implements DeadlineOwner, HandshakeUser, HandshakeHolder {
     this.#peek = new GatheredBytes();
     this.#slot = deadlines.claim(this);
     deadlines.set(this.#slot, settings.inspectDelayMs);
-    takeFrom(this.#socket, this.#onPeeked, () => false);
+    takeFrom(this.#socket, this.#onPeeked);
     this.#socket.on('end', this.#onPeekEnd);
     this.#socket.on('close', this.#onRawClose);
     this.#socket.on('error', ignoreError);

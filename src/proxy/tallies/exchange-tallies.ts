@@ -30,9 +30,8 @@ export class ExchangeTallies {
     if (rule.termination === 'passthrough') this.#route.count(Column.passthroughs);
   }
 
-  /** `before`: the Endpoint that was asked before, if any. */
+  /** After it has left the last one. `before`: the Endpoint that was asked before, if any. */
   goesTo(endpoint: Endpoint, before: Endpoint | null, nowMs: number): void {
-    this.leave();
     const route = this.#route;
     if (route === null) return;
     if (before !== null && before.id !== endpoint.id) this.#count(Column.redispatches);

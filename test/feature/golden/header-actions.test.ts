@@ -4,6 +4,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { decodeManifest } from '../../../src/source/decode-manifest.ts';
 import type { Manifest } from '../../../src/source/manifests.ts';
+import { type NamedAction, observedActions } from '../../support/golden/actions.ts';
 import { cases, type GoldenCase } from '../../support/golden/cases.ts';
 import { namespace, numberedServices } from '../../support/golden/pods.ts';
 import {
@@ -16,11 +17,14 @@ import {
 } from '../../support/golden/router.ts';
 import { aRouteObject } from '../../support/objects.ts';
 
-type Action = readonly [name: string, value: string | null];
-
 /** A Route object as a user writes it, decoded. */
-function acting(host: string, request: readonly Action[], response: readonly Action[], spec: object = {}): Manifest {
-  const listed = (actions: readonly Action[]): object[] =>
+function acting(
+  host: string,
+  request: readonly NamedAction[],
+  response: readonly NamedAction[],
+  spec: object = {},
+): Manifest {
+  const listed = (actions: readonly NamedAction[]): object[] =>
     actions.map(([name, value]) => ({
       name,
       action: value === null ? { type: 'Delete' } : { type: 'Set', set: { value } },
@@ -36,27 +40,9 @@ describe('observed 15: header actions of Routes', () => {
   const edge = { tls: { termination: 'edge' } };
   const redirect = { tls: { termination: 'edge', insecureEdgeTerminationPolicy: 'Redirect' } };
   beforeAll(async () => {
-    const frame: Action = ['X-R', '1'];
+    const frame: NamedAction = ['X-R', '1'];
     golden = await GoldenRouter.start(numberedServices(1), [
-      acting(
-        'set.a.test',
-        [
-          ['X-One', 'a b'],
-          ['X-Two', null],
-          ['X-Dyn', '%[req.hdr(host),lower]'],
-          ['X-Pct', '100%%'],
-          ['X-If', 'v if foo'],
-          ['X-Env', '${HOME}'],
-          ['X-Quote', `it's "q" \\ #`],
-          ['X-B64', '%[req.hdr(x-in),base64]'],
-          ['X-Q', '%{+Q}[req.hdr(x-in)]'],
-          ['X-QE', '%{+Q}[req.hdr(x-none)]'],
-          ['X-Cert', '%{+Q}[ssl_c_der,base64]'],
-          ['X-Two2', '%[req.hdr(X-In)]-%[req.hdr(X-In),lower]'],
-          ['X-Empty', '%[req.hdr(x-none)]'],
-        ],
-        [],
-      ),
+      acting('set.a.test', observedActions, []),
       acting(
         'res.a.test',
         [],

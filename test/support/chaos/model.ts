@@ -2,7 +2,9 @@
 // (sections 2, 3 and 7) and docs/compatibility.md, sharing nothing with the controller.
 
 import { createHash } from 'node:crypto';
+import type { RouteOptions } from '../../../src/table/entries.ts';
 import type { KubeObject } from '../api-server/api-server.ts';
+import { plainOptions } from '../rules.ts';
 import type { KnownCertificate, Pems } from './pems.ts';
 
 export type ModelSettings = {
@@ -36,7 +38,8 @@ export type ExpectedRoute = {
   readonly warnings: readonly string[];
 };
 
-export type ExpectedPath = {
+/** But for these three, which annotations of this world ask for, a path's options are those of a Route without annotations. */
+export type ExpectedPath = Omit<RouteOptions, 'forwarded' | 'proxyProtocol' | 'balance'> & {
   readonly route: string;
   readonly path: string;
   readonly termination: string;
@@ -47,19 +50,6 @@ export type ExpectedPath = {
   readonly forwarded: string;
   readonly proxyProtocol: string;
   readonly balance: string;
-  readonly cookie: { readonly name: string; readonly attributes: string } | null;
-  /** No Route of this world asks for any of these. */
-  readonly serverTimeoutMs: null;
-  readonly tunnelTimeoutMs: null;
-  readonly allowedSources: null;
-  readonly rateLimit: null;
-  readonly podConnections: null;
-  readonly rewrite: null;
-  readonly hsts: null;
-  readonly checkIntervalMs: null;
-  readonly requestActions: null;
-  readonly responseActions: null;
-  readonly adjustsCase: false;
   /** No Route of this world demands client certificates. */
   readonly clientAuth: null;
 };
@@ -443,25 +433,8 @@ function listed(errors: readonly string[]): string {
 
 // --- What is served (5.1, 5.2, 5.15, 7.2 to 7.5) ---
 
-type ExpectedOptions = Pick<
-  ExpectedPath,
-  | 'balance'
-  | 'cookie'
-  | 'serverTimeoutMs'
-  | 'tunnelTimeoutMs'
-  | 'allowedSources'
-  | 'rateLimit'
-  | 'podConnections'
-  | 'rewrite'
-  | 'hsts'
-  | 'checkIntervalMs'
-  | 'requestActions'
-  | 'responseActions'
-  | 'adjustsCase'
->;
-
 /** Annotations aside: how a Route is balanced (5.7), and by which cookie its clients come back (5.8). */
-function optionsOf({ namespace, name, services, tls }: Route): ExpectedOptions {
+function balanceOf({ namespace, name, services, tls }: Route): Pick<ExpectedPath, 'balance' | 'cookie'> {
   const isPassthrough = tls?.termination === 'passthrough';
   const sharing = services.filter(({ weight }) => weight > 0).length;
   const hash = createHash('md5').update(` ${namespace}:${name}`).digest('hex');
@@ -469,17 +442,6 @@ function optionsOf({ namespace, name, services, tls }: Route): ExpectedOptions {
   return {
     balance: sharing > 1 ? 'roundrobin' : isPassthrough ? 'source' : 'random',
     cookie: isPassthrough ? null : { name: hash, attributes: `path=/; HttpOnly${secure}` },
-    serverTimeoutMs: null,
-    tunnelTimeoutMs: null,
-    allowedSources: null,
-    rateLimit: null,
-    podConnections: null,
-    rewrite: null,
-    hsts: null,
-    checkIntervalMs: null,
-    requestActions: null,
-    responseActions: null,
-    adjustsCase: false,
   };
 }
 
@@ -495,9 +457,10 @@ function hostOf(served: readonly Served[]): ExpectedHost {
       insecurePolicy: tls?.insecure || 'None',
       backends: backendsOf(route).map(({ backend, weight }) => ({ backend, weight })),
       authority,
+      ...plainOptions,
       forwarded: route.forwarded,
       proxyProtocol: ['v1', 'v2'].includes(route.proxyProtocol) ? route.proxyProtocol : 'none',
-      ...optionsOf(route),
+      ...balanceOf(route),
       clientAuth: null,
     };
   });
