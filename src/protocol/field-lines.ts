@@ -3,15 +3,17 @@
 // knows is in request-head.ts and response-head.ts.
 
 import {
+  begins,
   Field,
   fieldOf,
   isBlank,
+  isName,
   isTokenChar,
   isValueChar,
   listElements,
-  sameName,
   withoutBlanks,
 } from './http-syntax.ts';
+import type { Authority, KnownAuthorities } from './known-authorities.ts';
 import type { RefusalReason } from './refusals.ts';
 
 /** `maxHeaderLines`: field lines of one message. `clientHeaders`: what becomes of `X-SSL` fields in requests; dropped if absent. */
@@ -39,18 +41,31 @@ export const hopByHop: number =
   (1 << Field.upgrade) |
   (1 << Field.transferEncoding);
 
+const empty: Buffer = Buffer.alloc(0);
+
 const noOptions: ReadonlySet<string> = new Set();
 const keepAliveOption: ReadonlySet<string> = new Set(['keep-alive']);
 const closeOption: ReadonlySet<string> = new Set(['close']);
 
-/** The field lines of one head: where each begins, what it is, where its value stands. */
+/**
+ * The field lines of one head: where each begins, what it is, where its value stands. They are read from the head's bytes,
+ * which takes half of what reading a string does (0.1 us in place of 0.2 for 150 bytes), and stay in them: whatever is asked of
+ * the lines is to be asked before the bytes change.
+ */
 export class FieldLines {
-  text = '';
   count = 0;
   /** Bit n is set when a field of kind n is there. */
   present = 0;
   /** Stands in for Content-Length lines that said one length several times. */
   lengthLine = '';
+  /** The head is bytes[from, end). */
+  bytes: Buffer = empty;
+  from = 0;
+  end = 0;
+  #text: string | null = null;
+  /** For the bytes of heads that come as texts. */
+  #written: Buffer = empty;
+  /** Where lines and values are, counted from the beginning of the head. */
   readonly #lineAt: Int32Array;
   readonly #valueAt: Int32Array;
   readonly #valueEnd: Int32Array;
@@ -66,13 +81,30 @@ export class FieldLines {
     this.#dropped = new Uint8Array(room);
   }
 
-  /** Reads the lines from `at` to the end of the text (each with its CRLF), up to `maxLines`. Null when all is well. */
-  scan(text: string, at: number, maxLines: number = this.#kind.length): RefusalReason | null {
-    this.text = text;
+  /** Takes a head, everything up to its empty line, behind which that line stands. */
+  take(bytes: Buffer, from: number, end: number): void {
+    this.bytes = bytes;
+    this.from = from;
+    this.end = end;
+    this.#text = null;
+  }
+
+  /** The same for a head that comes as a text, one character a byte. */
+  takeText(text: string): void {
+    if (this.#written.length <= text.length) this.#written = Buffer.allocUnsafeSlow(text.length + 1);
+    this.#written.write(text, 0, 'latin1');
+    // No line goes on over this, whatever was written here before.
+    this.#written[text.length] = 0;
+    this.take(this.#written, 0, text.length);
+    this.#text = text;
+  }
+
+  /** Reads the lines from `at` of the bytes to the end of the head, each with its CRLF, up to `maxLines`. Null when all is well. */
+  scan(at: number, maxLines: number = this.#kind.length): RefusalReason | null {
+    const { bytes, from, end } = this;
     this.count = 0;
     this.present = 0;
     this.lengthLine = '';
-    const end = text.length;
     const lineAt = this.#lineAt;
     const kinds = this.#kind;
     let line = 0;
@@ -81,35 +113,43 @@ export class FieldLines {
     while (i < end) {
       if (line === maxLines) return 'too-many-fields';
       const nameAt = i;
-      while (isTokenChar(text.charCodeAt(i))) i++;
-      if (i === nameAt) {
-        const c = text.charCodeAt(i);
-        return c === SP || c === HTAB ? 'folded-field' : 'bad-field-name';
-      }
+      let c = bytes[i] ?? 0;
+      while (isTokenChar(c)) c = bytes[++i] ?? 0;
+      if (i === nameAt) return c === SP || c === HTAB ? 'folded-field' : 'bad-field-name';
       // No blank before the colon: RFC 9112 5.1 demands the refusal, peers disagree on the name otherwise.
-      if (text.charCodeAt(i) !== COLON) return 'bad-field-name';
-      const kind = fieldOf(text, nameAt, i);
-      i++;
-      let c = text.charCodeAt(i);
-      while (c === SP || c === HTAB) c = text.charCodeAt(++i);
+      if (c !== COLON) return 'bad-field-name';
+      const kind = fieldOf(bytes, nameAt, i);
+      c = bytes[++i] ?? 0;
+      while (c === SP || c === HTAB) c = bytes[++i] ?? 0;
       const valueAt = i;
-      while (isValueChar(c)) c = text.charCodeAt(++i);
-      if (c !== CR || text.charCodeAt(i + 1) !== LF) return c === LF ? 'bare-line-feed' : 'bad-field-value';
+      while (isValueChar(c)) c = bytes[++i] ?? 0;
+      if (c !== CR || bytes[i + 1] !== LF) return c === LF ? 'bare-line-feed' : 'bad-field-value';
       let valueEnd = i;
-      while (valueEnd > valueAt && isBlank(text.charCodeAt(valueEnd - 1))) valueEnd--;
-      lineAt[line] = nameAt;
-      this.#valueAt[line] = valueAt;
-      this.#valueEnd[line] = valueEnd;
+      while (valueEnd > valueAt && isBlank(bytes[valueEnd - 1] ?? 0)) valueEnd--;
+      lineAt[line] = nameAt - from;
+      this.#valueAt[line] = valueAt - from;
+      this.#valueEnd[line] = valueEnd - from;
       kinds[line] = kind;
       this.#dropped[line] = 0;
       line++;
       present |= 1 << kind;
       i += 2;
     }
-    lineAt[line] = end;
+    lineAt[line] = end - from;
     this.count = line;
     this.present = present;
     return null;
+  }
+
+  /** The head as a text, one character a byte. */
+  get text(): string {
+    this.#text ??= this.bytes.toString('latin1', this.from, this.end);
+    return this.#text;
+  }
+
+  /** Bytes of the head. */
+  get length(): number {
+    return this.end - this.from;
   }
 
   /** Whether a line of this kind is there, dropped or not. */
@@ -126,6 +166,11 @@ export class FieldLines {
   /** The value of one line, without outer blanks. */
   value(line: number): string {
     return this.text.slice(this.#valueAt[line], this.#valueEnd[line]);
+  }
+
+  /** The same for a line that names an authority. */
+  authority(line: number, known: KnownAuthorities): Authority {
+    return known.of(this.bytes, this.from + (this.#valueAt[line] ?? 0), this.from + (this.#valueEnd[line] ?? 0));
   }
 
   /** All values of one kind, comma-joined as RFC 9110 5.3 has it. */
@@ -155,8 +200,8 @@ export class FieldLines {
   }
 
   #isNamed(line: number, name: string): boolean {
-    const at = this.#lineAt[line] ?? 0;
-    return this.text.charCodeAt(at + name.length) === COLON && sameName(this.text, at, name);
+    const at = this.from + (this.#lineAt[line] ?? 0);
+    return this.bytes[at + name.length] === COLON && isName(this.bytes, at, name);
   }
 
   /** The value of each line with this name, in lower case, dropped or not, in order. */
@@ -170,11 +215,11 @@ export class FieldLines {
   connectionOptions(): ReadonlySet<string> {
     const line = this.find(Field.connection, 0);
     if (line < 0) return noOptions;
-    const at = this.#valueAt[line] ?? 0;
-    const length = (this.#valueEnd[line] ?? 0) - at;
+    const at = this.from + (this.#valueAt[line] ?? 0);
+    const length = this.from + (this.#valueEnd[line] ?? 0) - at;
     if (this.find(Field.connection, line + 1) < 0) {
-      if (length === 10 && sameName(this.text, at, 'keep-alive')) return keepAliveOption;
-      if (length === 5 && sameName(this.text, at, 'close')) return closeOption;
+      if (length === 10 && isName(this.bytes, at, 'keep-alive')) return keepAliveOption;
+      if (length === 5 && isName(this.bytes, at, 'close')) return closeOption;
     }
     return new Set(listElements(this.values(Field.connection)));
   }
@@ -223,12 +268,12 @@ export class FieldLines {
   }
 
   /**
-   * Closes the gaps of dropped lines in the bytes that the text was made of, moving what is before a gap up to what is
-   * behind it. Answers the bytes that the head has lost.
+   * Closes the gaps of dropped lines in the bytes that they were read from, moving what is before a gap up to what is
+   * behind it. Answers the bytes that the head has lost. Nothing is to be asked of the lines after that.
    */
   compact(bytes: Buffer, at: number): number {
     let gap = 0;
-    let runEnd = at + this.text.length;
+    let runEnd = at + this.length;
     for (let line = this.count - 1; line >= 0; line--) {
       if (this.#dropped[line] === 0) continue;
       const lineAt = at + (this.#lineAt[line] ?? 0);
@@ -243,7 +288,7 @@ export class FieldLines {
 
   /**
    * Copies a message, without its dropped lines and with lines of the router's own (each with CRLF), to the beginning of a
-   * buffer that has room for it. `from` begins with the bytes that the text was made of and holds the message alone. Answers
+   * buffer that has room for it. `from` begins with the bytes that the lines were read from and holds the message alone. Answers
    * how many bytes have been copied.
    */
   copyKept(from: Buffer, to: Buffer, extraLines: string): number {
@@ -255,18 +300,18 @@ export class FieldLines {
       runAt = this.#lineAt[line + 1] ?? 0;
     }
     if (extraLines !== '') {
-      copied += from.copy(to, copied, runAt, this.text.length);
-      runAt = this.text.length;
+      copied += from.copy(to, copied, runAt, this.length);
+      runAt = this.length;
       copied += to.write(extraLines, copied, 'latin1');
     }
     return copied + from.copy(to, copied, runAt);
   }
 }
 
-/** 0 or 1 for HTTP/1.0 and HTTP/1.1 (eight characters), -1 for everything else. */
-export function readVersion(text: string, at: number): number {
-  if (!text.startsWith('HTTP/1.', at)) return -1;
-  const minor = text.charCodeAt(at + 7) - 0x30;
+/** 0 or 1 for HTTP/1.0 and HTTP/1.1 (eight bytes), -1 for everything else. */
+export function readVersion(bytes: Buffer, at: number): number {
+  if (!begins(bytes, at, 'HTTP/1.')) return -1;
+  const minor = (bytes[at + 7] ?? 0) - 0x30;
   return minor === 0 || minor === 1 ? minor : -1;
 }
 

@@ -1,7 +1,7 @@
 // Bodies in the chunked coding (RFC 9112 7.1): checked byte by byte and passed on as they came, but for what two programs
 // could read differently: chunk extensions are taken out, and sizes and trailers that need it are written anew.
 
-import { Field, fieldLinesProblem, fieldOf } from './http-syntax.ts';
+import { fieldLinesProblem, isKnownName } from './http-syntax.ts';
 import { type Refusal, type RefusalReason, refusal } from './refusals.ts';
 
 /** 13 hexadecimal digits count to 2^52; a longer size is an attack on someone's integer. */
@@ -260,7 +260,7 @@ export function keptTrailer(lines: string): string {
     const end = lines.indexOf('\r\n', at) + 2;
     const colon = lines.indexOf(':', at);
     const name = lines.slice(at, colon).toLowerCase();
-    if (fieldOf(lines, at, colon) === Field.other && !forbiddenInTrailer.has(name)) kept += lines.slice(at, end);
+    if (!isKnownName(name) && !forbiddenInTrailer.has(name)) kept += lines.slice(at, end);
     at = end;
   }
   return kept;

@@ -107,29 +107,52 @@ const knownByLength: ReadonlyArray<ReadonlyArray<readonly [string, number]>> = A
   known.filter(([name]) => name.length === length),
 );
 
-/** Which field the token text[start, end) names, whatever its case. */
-export function fieldOf(text: string, start: number, end: number): number {
+const knownNames: ReadonlySet<string> = new Set(known.map(([name]) => name));
+
+/** Whether the engine does something about the field of this name, given in lower case. */
+export function isKnownName(lower: string): boolean {
+  return knownNames.has(lower);
+}
+
+/** Which field the token bytes[start, end) names, whatever its case. */
+export function fieldOf(bytes: Buffer, start: number, end: number): number {
   const candidates = knownByLength[end - start];
   if (candidates === undefined) return Field.other;
   for (let i = 0; i < candidates.length; i++) {
     const candidate = candidates[i];
-    if (candidate !== undefined && sameName(text, start, candidate[0])) return candidate[1];
+    if (candidate !== undefined && isName(bytes, start, candidate[0])) return candidate[1];
   }
   return Field.other;
 }
 
 /**
- * Whether the text at `start` is this name, given in lower case, whatever the case of its letters (RFC 9110 5.1). The caller
+ * Whether the bytes at `start` are this name, given in lower case, whatever the case of its letters (RFC 9110 5.1). The caller
  * knows that the length fits.
  */
-export function sameName(text: string, start: number, lower: string): boolean {
+export function isName(bytes: Buffer, start: number, lower: string): boolean {
   for (let i = 0; i < lower.length; i++) {
-    const c = text.charCodeAt(start + i);
-    const wanted = lower.charCodeAt(i);
-    // Bit 5 is the case of letters alone: it also lies between other characters of names, such as `^` and `~`.
-    if (c !== wanted && (c < 0x41 || c > 0x5a || (c | 0x20) !== wanted)) return false;
+    if (!isLetter(bytes[start + i] ?? 0, lower.charCodeAt(i))) return false;
   }
   return true;
+}
+
+/** Whether the bytes at `start` are this text, letter by letter. */
+export function begins(bytes: Buffer, start: number, text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (bytes[start + i] !== text.charCodeAt(i)) return false;
+  return true;
+}
+
+/** `isName` of a text. */
+export function sameName(text: string, start: number, lower: string): boolean {
+  for (let i = 0; i < lower.length; i++) {
+    if (!isLetter(text.charCodeAt(start + i), lower.charCodeAt(i))) return false;
+  }
+  return true;
+}
+
+/** Bit 5 is the case of letters alone: it also lies between other characters of names, such as `^` and `~`. */
+function isLetter(c: number, lower: number): boolean {
+  return c === lower || (c >= 0x41 && c <= 0x5a && (c | 0x20) === lower);
 }
 
 /** The elements of a comma-separated list, lower-cased and without outer blanks; empty ones are left out (5.6.1). */

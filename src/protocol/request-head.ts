@@ -2,7 +2,6 @@
 // A head object is used again for every message: what outlives the message is copied out of it by the caller. Measured on
 // one core, reading and rendering a request with 10 fields takes 1.1 us; with a fresh object each time, 3.6.
 
-import { authorityNameEnd } from './authority.ts';
 import {
   FieldLines,
   type Framing,
@@ -14,7 +13,8 @@ import {
   staysOpen,
   transferEncodingProblem,
 } from './field-lines.ts';
-import { Field, isTargetChar, isTokenChar, listElements } from './http-syntax.ts';
+import { begins, Field, isTargetChar, isTokenChar, listElements } from './http-syntax.ts';
+import { authorityOf, KnownAuthorities } from './known-authorities.ts';
 import { type Refusal, type RefusalReason, refusal } from './refusals.ts';
 
 /** RFC 9112 3: no method is longer in practice, and an endless one is an attack. */
@@ -48,6 +48,7 @@ export class RequestHead {
   /** What is left of Cookie lines from which one cookie was taken. */
   #cookieLines = '';
   readonly #lines: FieldLines;
+  readonly #authorities: KnownAuthorities = new KnownAuthorities();
   /** Fields that no request keeps, as bits of Field. */
   readonly #neverKept: number;
   #acceptsTrailers = false;
@@ -58,9 +59,23 @@ export class RequestHead {
     this.#neverKept = hopByHop | (1 << Field.proxy) | forged;
   }
 
-  /** Reads a head: everything up to, not including, the empty line. */
+  /** Reads a head: everything up to, not including, the empty line, one character a byte. */
   read(text: string): Refusal | null {
-    const reason = this.#readRequestLine(text) ?? this.#readHost() ?? this.#readFraming();
+    this.#lines.takeText(text);
+    return this.#read();
+  }
+
+  /**
+   * Reads the head bytes[from, end), behind which stands an empty line. What is asked of the head afterwards, but for its
+   * fields, is to be asked before these bytes change.
+   */
+  readBytes(bytes: Buffer, from: number, end: number): Refusal | null {
+    this.#lines.take(bytes, from, end);
+    return this.#read();
+  }
+
+  #read(): Refusal | null {
+    const reason = this.#readRequestLine() ?? this.#readHost() ?? this.#readFraming();
     if (reason !== null) return refusal(reason);
     this.#cookieLines = '';
     this.#readConnection();
@@ -69,7 +84,7 @@ export class RequestHead {
 
   /** Bytes of the head as it was read, with its empty line. */
   get bytes(): number {
-    return this.#lines.text.length + 2;
+    return this.#lines.length + 2;
   }
 
   /** The value of each field with this name, in lower case, as it came, in order. */
@@ -122,30 +137,31 @@ export class RequestHead {
     return `${this.method} ${this.target} HTTP/1.1\r\n${lines.kept()}${this.#cookieLines}${connection}${framing}${extraLines}\r\n`;
   }
 
-  #readRequestLine(text: string): RefusalReason | null {
-    let i = 0;
-    while (isTokenChar(text.charCodeAt(i))) i++;
-    if (i === 0 || text.charCodeAt(i) !== SP) return 'bad-request-line';
-    if (i > maxMethodLength) return 'method-too-long';
-    const method = text.slice(0, i);
+  #readRequestLine(): RefusalReason | null {
+    const { bytes, from } = this.#lines;
+    let i = from;
+    while (isTokenChar(bytes[i] ?? 0)) i++;
+    if (i === from || bytes[i] !== SP) return 'bad-request-line';
+    if (i - from > maxMethodLength) return 'method-too-long';
+    const methodEnd = i - from;
     const targetAt = i + 1;
     i = targetAt;
-    while (isTargetChar(text.charCodeAt(i))) i++;
+    while (isTargetChar(bytes[i] ?? 0)) i++;
     if (i === targetAt) return 'bad-request-line';
-    const c = text.charCodeAt(i);
+    const c = bytes[i];
     if (c !== SP) return c === CR ? 'bad-request-line' : 'bad-target';
-    const target = text.slice(targetAt, i);
-    const version = readVersion(text, i + 1);
-    if (version < 0) return text.startsWith('HTTP/', i + 1) ? 'bad-version' : 'bad-request-line';
+    const targetEnd = i - from;
+    const version = readVersion(bytes, i + 1);
+    if (version < 0) return begins(bytes, i + 1, 'HTTP/') ? 'bad-version' : 'bad-request-line';
     i += 9;
-    if (text.charCodeAt(i) !== CR || text.charCodeAt(i + 1) !== LF) {
-      return text.charCodeAt(i) === LF ? 'bare-line-feed' : 'bad-request-line';
-    }
-    const problem = this.#lines.scan(text, i + 2);
+    if (bytes[i] !== CR || bytes[i + 1] !== LF) return bytes[i] === LF ? 'bare-line-feed' : 'bad-request-line';
+    const problem = this.#lines.scan(i + 2);
     if (problem !== null) return problem;
+    const { text } = this.#lines;
     this.minorVersion = version;
-    this.method = method;
-    return this.#readTarget(target);
+    // Not a new string for each request: one that others have been compared with before.
+    this.method = begins(bytes, from, 'GET ') ? 'GET' : text.slice(0, methodEnd);
+    return this.#readTarget(text.slice(methodEnd + 1, targetEnd));
   }
 
   /** RFC 9112 3.2: origin, absolute or asterisk form; CONNECT is not for a reverse proxy. */
@@ -189,28 +205,20 @@ export class RequestHead {
   #readHost(): RefusalReason | null {
     const lines = this.#lines;
     const line = lines.find(Field.host, 0);
-    let kept = false;
-    if (line < 0) {
-      if (this.minorVersion === 1) return 'missing-host';
-    } else {
-      if (lines.find(Field.host, line + 1) >= 0) return 'several-hosts';
-      const sent = lines.value(line);
-      const host = sent.toLowerCase();
-      if (this.authority !== '' && this.authority !== host) return 'host-differs-from-target';
-      this.authority = host;
-      // The pod gets the Host in lower case (Route semantics 5.4); render writes it anew where that changes it.
-      kept = host === sent;
-      if (!kept) lines.drop(line);
-    }
-    const authority = this.authority;
-    this.hostLine = kept || authority === '' ? '' : `Host: ${authority}\r\n`;
-    if (authority === '') {
-      this.hostName = '';
-      return null;
-    }
-    const nameEnd = authorityNameEnd(authority);
-    if (nameEnd < 0) return 'bad-host';
-    this.hostName = nameEnd === authority.length ? authority : authority.slice(0, nameEnd);
+    if (line < 0 && this.minorVersion === 1) return 'missing-host';
+    if (lines.find(Field.host, line + 1) >= 0) return 'several-hosts';
+    const authority = line < 0 ? authorityOf(this.authority) : lines.authority(line, this.#authorities);
+    if (this.authority !== '' && this.authority !== authority.text) return 'host-differs-from-target';
+    this.authority = authority.text;
+    this.hostLine = '';
+    this.hostName = '';
+    if (authority.text === '') return null;
+    if (authority.name === null) return 'bad-host';
+    this.hostName = authority.name;
+    // The pod gets the Host in lower case (Route semantics 5.4); render writes it anew where that changes it.
+    if (line >= 0 && authority.text === authority.sent) return null;
+    if (line >= 0) lines.drop(line);
+    this.hostLine = `Host: ${authority.text}\r\n`;
     return null;
   }
 

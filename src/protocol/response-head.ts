@@ -35,7 +35,8 @@ export class ResponseHead {
   keepAlive = true;
   /** How long the upstream says that it keeps an idle connection, in ms; 0 where it does not say. */
   keepAliveMs = 0;
-  #statusText = '';
+  /** Where the status line ends, with its CRLF. */
+  #statusEnd = 0;
   readonly #lines: FieldLines;
   readonly #maxLines: number;
 
@@ -44,9 +45,19 @@ export class ResponseHead {
     this.#lines = new FieldLines(limits.maxHeaderLines + addedLines);
   }
 
-  /** Reads a head: everything up to, not including, the empty line. */
+  /** Reads a head: everything up to, not including, the empty line, one character a byte. */
   read(text: string): RefusalReason | null {
-    return this.#read(text, this.#maxLines);
+    this.#lines.takeText(text);
+    return this.#read(this.#maxLines);
+  }
+
+  /**
+   * Reads the head bytes[from, end), behind which stands an empty line. What is asked of the head afterwards, but for its
+   * fields, is to be asked before these bytes change.
+   */
+  readBytes(bytes: Buffer, from: number, end: number): RefusalReason | null {
+    this.#lines.take(bytes, from, end);
+    return this.#read(this.#maxLines);
   }
 
   /**
@@ -54,30 +65,32 @@ export class ResponseHead {
    * than one of an upstream's. What the connection keeps is the upstream's word, and not to be asked for any more.
    */
   readAgain(text: string): RefusalReason | null {
-    return this.#read(text.slice(0, -2), this.#maxLines + addedLines);
+    this.#lines.takeText(text.slice(0, -2));
+    return this.#read(this.#maxLines + addedLines);
   }
 
-  #read(text: string, maxLines: number): RefusalReason | null {
-    const version = readVersion(text, 0);
-    if (version < 0 || text.charCodeAt(8) !== SP) return 'bad-status-line';
+  #read(maxLines: number): RefusalReason | null {
+    const { bytes, from } = this.#lines;
+    const version = readVersion(bytes, from);
+    if (version < 0 || bytes[from + 8] !== SP) return 'bad-status-line';
     let status = 0;
-    for (let i = 9; i < 12; i++) {
-      const digit = text.charCodeAt(i) - 0x30;
+    for (let i = from + 9; i < from + 12; i++) {
+      const digit = (bytes[i] ?? 0) - 0x30;
       if (!(digit >= 0 && digit <= 9)) return 'bad-status-line';
       status = status * 10 + digit;
     }
     if (status < 100 || status > 599) return 'bad-status-line';
-    let i = 12;
+    let i = from + 12;
     // The blank before an empty reason phrase is often left out.
-    if (text.charCodeAt(i) === SP) i++;
-    else if (text.charCodeAt(i) !== CR) return 'bad-status-line';
-    while (isValueChar(text.charCodeAt(i))) i++;
-    if (text.charCodeAt(i) !== CR || text.charCodeAt(i + 1) !== LF) return 'bad-status-line';
-    const problem = this.#lines.scan(text, i + 2, maxLines);
+    if (bytes[i] === SP) i++;
+    else if (bytes[i] !== CR) return 'bad-status-line';
+    while (isValueChar(bytes[i] ?? 0)) i++;
+    if (bytes[i] !== CR || bytes[i + 1] !== LF) return 'bad-status-line';
+    const problem = this.#lines.scan(i + 2, maxLines);
     if (problem !== null) return problem;
     this.status = status;
     this.minorVersion = version;
-    this.#statusText = text.slice(9, i + 2);
+    this.#statusEnd = i + 2 - from;
     return this.#readFraming() ?? this.#readConnection();
   }
 
@@ -112,7 +125,7 @@ export class ResponseHead {
 
   /** The head as it goes to the client, with lines of the router's own (each with CRLF). Ends with the empty line. */
   render(extraLines: string): string {
-    return `HTTP/1.1 ${this.#statusText}${this.#lines.kept()}${extraLines}\r\n`;
+    return `HTTP/1.1 ${this.#lines.text.slice(9, this.#statusEnd)}${this.#lines.kept()}${extraLines}\r\n`;
   }
 
   /**

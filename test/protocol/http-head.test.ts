@@ -955,6 +955,30 @@ describe('whatever head comes', () => {
     expect(taken).toBeGreaterThan(200);
   });
 
+  test('a head says the same wherever its bytes lie, whatever stands around it', () => {
+    const statusLine = fc.constantFrom('HTTP/1.1 200 OK', 'HTTP/1.0 404 ', 'HTTP/1.1 204', 'HTTP/1.1 99 x');
+    const around = fc.constantFrom('', 'x', ': y\r\n', '\r\n\r\n', 'GET / HTTP/1.1\r\nHost: b.test\r\n');
+    const [request, requestOfText] = [new RequestHead(limits), new RequestHead(limits)];
+    const [response, responseOfText] = [new ResponseHead(limits), new ResponseHead(limits)];
+    fc.assert(
+      fc.property(fc.oneof(likelyHead, noise), statusLine, around, around, (text, status, before, behind) => {
+        const whole = `${text}\r\n`;
+        const end = whole.indexOf('\r\n\r\n');
+        fc.pre(end >= 0);
+        const asRequest = whole.slice(0, end + 2);
+        const asResponse = `${status}${asRequest.slice(asRequest.indexOf('\r\n'))}`;
+        const bytesOf = (read: string): Buffer => Buffer.from(`${before}${read}\r\n${behind}`, 'latin1');
+        const from = before.length;
+        const problem = request.readBytes(bytesOf(asRequest), from, from + asRequest.length);
+        expect(problem).toEqual(requestOfText.read(asRequest));
+        if (problem === null) expect(rendered(request)).toBe(rendered(requestOfText));
+        const fault = response.readBytes(bytesOf(asResponse), from, from + asResponse.length);
+        expect(fault).toBe(responseOfText.read(asResponse));
+        if (fault === null) expect(response.render('A: b\r\n')).toBe(responseOfText.render('A: b\r\n'));
+      }),
+    );
+  });
+
   test('random bytes are read or refused, never thrown at', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), (random) => {

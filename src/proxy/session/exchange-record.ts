@@ -1,5 +1,7 @@
 // What is told of one exchange when it is over: metrics, the access line, and for answers of our own the log.
 
+// The global one is a getter, for which each look at the clock takes 7 ns more than 43.
+import { performance } from 'node:perf_hooks';
 import type { RequestHead } from '../../protocol/request-head.ts';
 import type { ResponseHead } from '../../protocol/response-head.ts';
 import type { PathRule, RouteKey, Scheme, Termination } from '../../table/entries.ts';

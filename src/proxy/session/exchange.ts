@@ -11,7 +11,7 @@ import type { RequestHead } from '../../protocol/request-head.ts';
 import type { ResponseHead } from '../../protocol/response-head.ts';
 import { isListed } from '../../table/address-list.ts';
 import type { PathRule, Scheme } from '../../table/entries.ts';
-import { parseHost } from '../../table/host.ts';
+import { type Host, parseHost } from '../../table/host.ts';
 import { type AnswerReason, renderAnswer, renderGrpcAnswer, renderHealth, renderRedirect } from '../answers.ts';
 import type { ProxyContext } from '../context.ts';
 import type { EndReason } from '../end-reason.ts';
@@ -21,7 +21,7 @@ import type { RouteVisits } from '../listener/route-limits.ts';
 import type { Pick } from '../upstream/balancer.ts';
 import type { PodAbsence, PodSearch, PodSearchUser } from '../upstream/pod-search.ts';
 import { UpstreamStream } from '../upstream/shared-upstream.ts';
-import { cookieOf } from '../upstream/sticky-cookie.ts';
+import { cookieLine, cookieOf } from '../upstream/sticky-cookie.ts';
 import type { ConnectFailure, Upstream, UpstreamUser } from '../upstream/upstream.ts';
 import { UpstreamConnection } from '../upstream/upstream-connection.ts';
 import { clientDer, clientRefusal } from './client-certificate.ts';
@@ -61,6 +61,9 @@ export class Exchange implements UpstreamUser, RelayUser, PodSearchUser {
   #isGrpc = false;
   #rule: PathRule | null = null;
   #headText = '';
+  /** The name that was asked for last, and what Routes may call it. */
+  #askedName = '';
+  #askedHost: Host | undefined = undefined;
 
   // Its upstream.
   #upstream: Upstream | null = null;
@@ -127,7 +130,7 @@ export class Exchange implements UpstreamUser, RelayUser, PodSearchUser {
       this.#finish(200, 'health');
       return rest;
     }
-    const match = this.#context.table().matchHttp(parseHost(head.hostName), head.path, this.#scheme);
+    const match = this.#context.table().matchHttp(this.#hostOf(head), head.path, this.#scheme);
     if (match.kind === 'unknown') {
       this.#answerNoRoute();
       return rest;
@@ -163,6 +166,15 @@ export class Exchange implements UpstreamUser, RelayUser, PodSearchUser {
     if (match.kind === 'forward') return this.#forward(rule, head, rest);
     this.#answer(503, 'no-endpoint', null);
     return rest;
+  }
+
+  /** Most connections ask for one host all their life. */
+  #hostOf(head: RequestHead): Host | undefined {
+    if (head.hostName !== this.#askedName) {
+      this.#askedName = head.hostName;
+      this.#askedHost = parseHost(head.hostName);
+    }
+    return this.#askedHost;
   }
 
   /** A request of which not even the head could be read, but for its method perhaps. */
@@ -445,10 +457,9 @@ export class Exchange implements UpstreamUser, RelayUser, PodSearchUser {
     const { cookie, hsts } = rule;
     let lines = hsts === null ? '' : `Strict-Transport-Security: ${hsts}\r\n`;
     if (cookie !== null) {
-      const value = cookieOf(pick.endpoint);
-      if (value !== askedBy) {
+      if (askedBy === '' || askedBy !== cookieOf(pick.endpoint)) {
         this.#record.cookieState = askedBy === '' ? 'NI' : 'II';
-        lines += `Set-Cookie: ${cookie.name}=${value}; ${cookie.attributes}\r\n`;
+        lines += cookieLine(cookie, pick.endpoint);
       }
     }
     return lines;

@@ -4,6 +4,7 @@
 import { Field } from '../../protocol/http-syntax.ts';
 import type { RequestHead } from '../../protocol/request-head.ts';
 import type { ForwardedPolicy, PathRule, Scheme } from '../../table/entries.ts';
+import { inOnePiece } from '../one-piece.ts';
 import { type ClientFacts, clientLines } from './client-certificate.ts';
 import type { AnnouncedConnection } from './connection-ends.ts';
 
@@ -79,7 +80,6 @@ export class ForwardedHeaders {
     const forwarded = `Forwarded: for=${this.#forNode}${forwardedHost};proto=${this.#proto}\r\n`;
     if (policy !== 'if-none') {
       this.#lastHost = host;
-      // In one piece: each head that it becomes part of is put together once more when it is written.
       this.#lastLines = inOnePiece(hostLine + this.#portAndProto + forwarded + this.#forLine);
       return this.#lastLines;
     }
@@ -92,9 +92,4 @@ export class ForwardedHeaders {
       (head.has(Field.xForwardedFor) ? '' : this.#forLine)
     );
   }
-}
-
-/** The same text, but not as a tree of the pieces that it was made of. */
-function inOnePiece(text: string): string {
-  return Buffer.from(text, 'latin1').toString('latin1');
 }

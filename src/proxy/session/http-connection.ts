@@ -6,6 +6,7 @@ import type { HeadLimits } from '../../protocol/field-lines.ts';
 import { type FieldSpellings, respelt } from '../../protocol/field-spelling.ts';
 import { GatheredBytes } from '../../protocol/gathered-bytes.ts';
 import { headEnd, unfinishedHeadProblem } from '../../protocol/http-head.ts';
+import { begins } from '../../protocol/http-syntax.ts';
 import { type Refusal, refusal } from '../../protocol/refusals.ts';
 import { RequestHead } from '../../protocol/request-head.ts';
 import { ResponseHead } from '../../protocol/response-head.ts';
@@ -364,11 +365,10 @@ export class HttpConnection implements Downstream, DeadlineOwner {
   /** Begins with the request whose head is bytes[start, end). */
   #takeHead(bytes: Buffer, start: number, end: number): boolean {
     const head = this.#requestHead;
-    const text = bytes.toString('latin1', start, end - 2);
-    const problem = head.read(text);
+    const problem = head.readBytes(bytes, start, end - 2);
     if (problem !== null) {
-      if (text === prefaceHead && !this.#asked && this.#onHttp2 !== null)
-        this.#leave(this.#onHttp2, bytes.subarray(start));
+      const isPreface = end - 2 - start === prefaceHead.length && begins(bytes, start, prefaceHead);
+      if (isPreface && !this.#asked && this.#onHttp2 !== null) this.#leave(this.#onHttp2, bytes.subarray(start));
       else this.#refuseUnread(problem);
       return false;
     }

@@ -98,7 +98,7 @@ export class RequestBody {
     const body = this.#body;
     this.#chunks = this.bare && upstream.framed && body.framing === 'chunked';
     const last = body.done && this.#trailers === '' && !tunnels;
-    this.#sent = [];
+    if (this.#sent.length > 0) this.#sent = [];
     this.#sentBytes = 0;
     for (const piece of this.#held) this.#keep(piece, upstream);
     let taken: boolean;

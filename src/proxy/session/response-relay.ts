@@ -152,7 +152,7 @@ export class ResponseRelay implements CodedAnswerUser {
     const end = headEnd(view, 0);
     if (end < 0 || end > this.#limits.maxHeadBytes) return false;
     const head = this.#head;
-    if (head.read(view.toString('latin1', 0, end - 2)) !== null) return false;
+    if (head.readBytes(view, 0, end - 2) !== null) return false;
     this.#glancedEnd = end;
     // Interim responses, and those whose framing has to go, take the longer way.
     if (head.status < 200 || head.status === 204 || !head.passable) return false;
@@ -194,7 +194,7 @@ export class ResponseRelay implements CodedAnswerUser {
         else if (at > 0) this.#keepInput(bytes.subarray(at));
         return false;
       }
-      const problem = isRead ? null : head.read(bytes.toString('latin1', at, end - 2));
+      const problem = isRead ? null : head.readBytes(bytes, at, end - 2);
       if (problem !== null) {
         this.#user.onBadResponse(problem);
         return false;

@@ -2,21 +2,39 @@
 // survive a change from one to the other.
 
 import { createHash } from 'node:crypto';
-import type { Backend, Endpoint, PathRule } from '../../table/entries.ts';
+import type { Backend, Endpoint, PathRule, StickyCookie } from '../../table/entries.ts';
 import type { RouteTable } from '../../table/route-table.ts';
+import { inOnePiece } from '../one-piece.ts';
 import type { Pick } from './balancer.ts';
 
-const values: WeakMap<Endpoint, string> = new WeakMap();
+/** What is known of an Endpoint: its value, and the line that gives it to clients of the rule that said so last. */
+type Known = { readonly value: string; cookie: StickyCookie | null; line: string };
+
+const knownEndpoints: WeakMap<Endpoint, Known> = new WeakMap();
 const endpointsByValue: WeakMap<Backend, ReadonlyMap<string, Endpoint>> = new WeakMap();
 
 /** The value that stands for an Endpoint. */
 export function cookieOf(endpoint: Endpoint): string {
-  let value = values.get(endpoint);
-  if (value === undefined) {
-    value = createHash('md5').update(endpoint.id).digest('hex');
-    values.set(endpoint, value);
+  return knownOf(endpoint).value;
+}
+
+/** The line of a response, with its CRLF, that gives a client the cookie. */
+export function cookieLine(cookie: StickyCookie, endpoint: Endpoint): string {
+  const known = knownOf(endpoint);
+  if (known.cookie !== cookie) {
+    known.cookie = cookie;
+    known.line = inOnePiece(`Set-Cookie: ${cookie.name}=${known.value}; ${cookie.attributes}\r\n`);
   }
-  return value;
+  return known.line;
+}
+
+function knownOf(endpoint: Endpoint): Known {
+  let known = knownEndpoints.get(endpoint);
+  if (known === undefined) {
+    known = { value: createHash('md5').update(endpoint.id).digest('hex'), cookie: null, line: '' };
+    knownEndpoints.set(endpoint, known);
+  }
+  return known;
 }
 
 /**
