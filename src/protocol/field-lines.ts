@@ -168,6 +168,11 @@ export class FieldLines {
     return this.text.slice(this.#valueAt[line], this.#valueEnd[line]);
   }
 
+  /** The same as a number of digits alone: -1 for nonsense, -2 for more than can be counted. */
+  number(line: number): number {
+    return decimalIn(this.bytes, this.from + (this.#valueAt[line] ?? 0), this.from + (this.#valueEnd[line] ?? 0));
+  }
+
   /** The same for a line that names an authority. */
   authority(line: number, known: KnownAuthorities): Authority {
     return known.of(this.bytes, this.from + (this.#valueAt[line] ?? 0), this.from + (this.#valueEnd[line] ?? 0));
@@ -342,9 +347,8 @@ export function transferEncodingProblem(lines: FieldLines): RefusalReason | null
  */
 export function readContentLength(lines: FieldLines): number {
   const line = lines.find(Field.contentLength, 0);
-  const value = lines.value(line);
-  const length = decimal(value);
-  if (length === -1 && !value.includes(',')) return -1;
+  const length = lines.number(line);
+  if (length === -1 && !lines.value(line).includes(',')) return -1;
   if (length >= 0 && lines.find(Field.contentLength, line + 1) < 0) return length;
   if (length === -2) return -2;
   const elements = lines.values(Field.contentLength).split(',');
@@ -357,10 +361,14 @@ export function readContentLength(lines: FieldLines): number {
 
 /** A number of digits alone, -1 for nonsense, -2 for more than can be counted. */
 export function decimal(value: string): number {
-  if (value.length === 0) return -1;
+  return decimalIn(Buffer.from(value, 'latin1'), 0, value.length);
+}
+
+function decimalIn(bytes: Buffer, from: number, end: number): number {
+  if (from === end) return -1;
   let number = 0;
-  for (let i = 0; i < value.length; i++) {
-    const digit = value.charCodeAt(i) - 0x30;
+  for (let i = from; i < end; i++) {
+    const digit = (bytes[i] ?? 0) - 0x30;
     if (!(digit >= 0 && digit <= 9)) return -1;
     number = number * 10 + digit;
   }
