@@ -8,7 +8,7 @@ import { decodeManifest } from '../decode-manifest.ts';
 import { type Manifest, type ManifestEvent, type ManifestKey, manifestKey } from '../manifests.ts';
 import { contentOf, type DocumentText, documentsOf } from './documents.ts';
 import { Inventory } from './inventory.ts';
-import { codeOf, isAbsent, type Stamp, type Survey, stampOf, Tree } from './tree.ts';
+import { codeOf, isAbsent, type Notice, type Stamp, type Survey, stampOf, Tree } from './tree.ts';
 
 /** Something in the folder that cannot be taken. Line 1 is the file's first; 0 means the whole file or directory. */
 export type FolderProblem = { readonly file: string; readonly line: number; readonly reason: string };
@@ -43,7 +43,8 @@ type FileState = {
 };
 
 const maxFileBytes = 256 * 1024 * 1024;
-const quietMs = 4;
+/** Without another notice. Who writes into a file may not be done; what is renamed is complete. */
+const quietMs: Readonly<Record<Notice, number>> = { written: 4, renamed: 1 };
 const maxNoticeWaitMs = 50;
 const secondLookDelayMs = 60;
 const defaultRescanMs = 10_000;
@@ -81,7 +82,7 @@ export class Folder {
     this.#options = options;
     this.#tree = new Tree(
       resolve(options.directory),
-      (path) => this.#notice(path),
+      (path, how) => this.#notice(path, how),
       (path, code) =>
         this.#tell(`watch ${code}`, path, `cannot be watched (${code}); it is looked at from time to time`),
     );
@@ -110,12 +111,12 @@ export class Folder {
     this.#tree.close();
   }
 
-  #notice(path: string): void {
+  #notice(path: string, how: Notice): void {
     if (this.#isClosed) return;
     const nowMs = performance.now();
     if (this.#noticed.size === 0) this.#firstNoticeMs = nowMs;
     this.#noticed.add(path);
-    const waitMs = Math.min(quietMs, Math.max(0, this.#firstNoticeMs + maxNoticeWaitMs - nowMs));
+    const waitMs = Math.min(quietMs[how], Math.max(0, this.#firstNoticeMs + maxNoticeWaitMs - nowMs));
     clearTimeout(this.#noticeTimer);
     this.#noticeTimer = setTimeout(() => void this.#lookSoon(), waitMs);
   }

@@ -11,6 +11,9 @@ export type Stamp = { readonly mark: string; readonly sizeBytes: number; readonl
 /** What a look found: manifest files with their stamps, and paths that exist but cannot be read, with the error's code. */
 export type Survey = { readonly files: Map<string, Stamp>; readonly unreadable: Map<string, string> };
 
+/** What a notice is of: a name that has come, gone or been taken over, or bytes that were written (which may go on). */
+export type Notice = 'renamed' | 'written';
+
 /** A watch on a directory of this identity; null where there is none (any more), which the next look tries to mend. */
 type Watch = { readonly id: string; watcher: FSWatcher | null };
 
@@ -51,13 +54,17 @@ export function isAbsent(code: string): boolean {
 /** A folder and its sub-folders, each watched as soon as a look has passed through it. */
 export class Tree {
   readonly root: string;
-  readonly #onNotice: (path: string) => void;
+  readonly #onNotice: (path: string, how: Notice) => void;
   readonly #onUnwatched: (path: string, code: string) => void;
   readonly #directories: Map<string, Directory> = new Map();
   #parent: Watch | null = null;
 
   /** `onNotice` is called with the path that may have changed; `onUnwatched` with a directory that cannot be watched. */
-  constructor(root: string, onNotice: (path: string) => void, onUnwatched: (path: string, code: string) => void) {
+  constructor(
+    root: string,
+    onNotice: (path: string, how: Notice) => void,
+    onUnwatched: (path: string, code: string) => void,
+  ) {
     this.root = root;
     this.#onNotice = onNotice;
     this.#onUnwatched = onUnwatched;
@@ -164,14 +171,14 @@ export class Tree {
     if (known?.id === id && known.own.watcher !== null) return known;
     if (known !== undefined) closeDirectory(known);
     const name = basename(path);
-    const own = this.#watch(path, id, (changed) => {
+    const own = this.#watch(path, id, (how, changed) => {
       // 1. No name, or kubelet's `..data`: links in this directory may lead elsewhere now.
       // 2. Its own name: the directory itself was moved or removed (or a child has the same name).
       // 3. Hidden: an editor's business.
-      if (changed === null || changed.startsWith('..')) this.#onNotice(path);
+      if (changed === null || changed.startsWith('..')) this.#onNotice(path, how);
       else if (!changed.startsWith('.')) {
-        this.#onNotice(join(path, changed));
-        if (changed === name) this.#onNotice(path);
+        this.#onNotice(join(path, changed), how);
+        if (changed === name) this.#onNotice(path, how);
       }
     });
     const directory: Directory = { id, own, targets: new Map() };
@@ -198,7 +205,7 @@ export class Tree {
       if (id === directory.id || directory.targets.has(target)) continue;
       directory.targets.set(
         target,
-        this.#watch(target, id, () => this.#onNotice(path)),
+        this.#watch(target, id, (how) => this.#onNotice(path, how)),
       );
     }
   }
@@ -207,19 +214,19 @@ export class Tree {
   #watchParent(): void {
     if (this.#parent !== null && this.#parent.watcher !== null) return;
     const name = basename(this.root);
-    this.#parent = this.#watch(dirname(this.root), '', (changed) => {
-      if (changed === null || changed === name) this.#onNotice(this.root);
+    this.#parent = this.#watch(dirname(this.root), '', (how, changed) => {
+      if (changed === null || changed === name) this.#onNotice(this.root, how);
     });
   }
 
-  #watch(path: string, id: string, onChange: (name: string | null) => void): Watch {
+  #watch(path: string, id: string, onChange: (how: Notice, name: string | null) => void): Watch {
     const own: Watch = { id, watcher: null };
     try {
-      own.watcher = watch(path, (_type, name) => onChange(name));
+      own.watcher = watch(path, (type, name) => onChange(type === 'rename' ? 'renamed' : 'written', name));
       own.watcher.on('error', () => {
         own.watcher?.close();
         own.watcher = null;
-        onChange(null);
+        onChange('written', null);
       });
     } catch (error) {
       const code = codeOf(error);
