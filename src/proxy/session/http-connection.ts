@@ -248,7 +248,7 @@ export class HttpConnection implements Downstream, DeadlineOwner {
         this.#input.append(chunk);
         if (this.blocked) this.#socket.pause();
         else this.#advance();
-        break;
+        return this.#input.length === 0 && this.#exchange.bodyReturned;
       case 'busy':
         return this.#takeBody(chunk);
       case 'tunnel':

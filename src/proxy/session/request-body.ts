@@ -19,7 +19,7 @@ export class RequestBody {
   /** More was written to the upstream than it has taken, so the client has been told to wait. */
   blocked = false;
   /** Whether the bytes that were taken last may be overwritten: all that counts of them has been sent. */
-  returned = false;
+  returned = true;
   /** The body comes as bare content: the client speaks HTTP/2, or the pod may. */
   bare = false;
   readonly #downstream: Downstream;
@@ -43,6 +43,7 @@ export class RequestBody {
   /** `length`: of a body so framed. */
   begin(framing: Framing, length: number): void {
     this.blocked = false;
+    this.returned = true;
     this.bare = !this.#downstream.framed;
     this.#trailers = '';
     this.#body.begin(framing, length, false);
@@ -105,11 +106,13 @@ export class RequestBody {
     if (this.#heldBytes === 0 && !(last && this.#chunks)) {
       taken = upstream.sendHead(head, scheme, empty, last);
     } else {
-      const held = Buffer.concat(this.#held, this.#heldBytes);
+      const held = inOneBuffer(this.#held, this.#heldBytes);
       const bytes = this.#chunks ? inChunk(held, last ? 'last' : 'more') : held;
       taken = upstream.sendHead(head, scheme, bytes, last);
       this.#held = [];
       this.#heldBytes = 0;
+      // Behind a head of HTTP/1.1 they have been copied.
+      this.returned = upstream.framed;
     }
     if (this.#trailers !== '') this.#passTrailers(this.#trailers, upstream);
     if (body.done) return;
@@ -186,4 +189,9 @@ export class RequestBody {
       this.#sentBytes = -1;
     }
   }
+}
+
+function inOneBuffer(pieces: readonly Buffer[], bytes: number): Buffer {
+  const [first] = pieces;
+  return first !== undefined && pieces.length === 1 ? first : Buffer.concat(pieces, bytes);
 }
