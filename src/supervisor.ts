@@ -4,10 +4,11 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { BoundSocket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { BoundSockets } from './bound-sockets.ts';
 import type { Config } from './config/schema.ts';
+import { MetricsCollection, ToldCounts } from './metrics-collection.ts';
 import {
   heartbeatMs,
   type KeptCertificate,
@@ -16,15 +17,12 @@ import {
   type ProcessState,
 } from './replication/control.ts';
 import type { Log } from './telemetry/log.ts';
-import { MergedMetrics, Metrics, type SeriesSnapshot } from './telemetry/metrics.ts';
+import { Metrics } from './telemetry/metrics.ts';
 import { observeProcess } from './telemetry/process-metrics.ts';
-import { type RowsByKey, retireRows, summedRows, takeRows } from './telemetry/tally-row.ts';
 import { version } from './version.ts';
 
 /** Silence after which a child is taken for hung and killed. */
 const silenceMs = 10_000;
-/** A scrape waits so long for the next word of a worker, then takes what it said last. */
-const reportTimeoutMs = 500;
 /** Wait before a child that keeps dying is started again: doubled from the first to the last. */
 const firstBackoffMs = 50;
 const lastBackoffMs = 5_000;
@@ -38,72 +36,6 @@ const childFlags: readonly string[] = ['--max-semi-space-size=4'];
 /** First descriptor that a child inherits behind the standard streams and the fork's channel. */
 const firstInheritedFd = 4;
 
-/** The ports that were really bound. */
-export type BoundPorts = { readonly httpPort: number; readonly httpsPort: number; readonly adminPort: number };
-
-/** Thrown when a socket cannot be bound: the start ends before anything else has happened. */
-export class BindError extends Error {
-  override name = 'BindError';
-}
-
-/** The three sockets of a router, bound but not listening: children listen on them through inherited descriptors. */
-export class BoundSockets {
-  readonly #http: BoundSocket;
-  readonly #https: BoundSocket;
-  readonly #admin: BoundSocket;
-
-  /** Binds all three or throws one BindError that names each that failed. */
-  constructor(config: Pick<Config, 'bindAddress' | 'ipv6Only' | 'adminBind' | 'httpPort' | 'httpsPort' | 'adminPort'>) {
-    const problems: string[] = [];
-    const bind = (setting: string, host: string, port: number, ipv6Only: boolean): BoundSocket | null => {
-      try {
-        return new BoundSocket({ host, port, ipv6Only });
-      } catch (error) {
-        const { code, message } = error as NodeJS.ErrnoException;
-        const reason = code === 'EADDRINUSE' ? 'the port is in use' : code === 'EACCES' ? 'not permitted' : message;
-        problems.push(`${setting}: cannot bind ${host}:${port}: ${reason}`);
-        return null;
-      }
-    };
-    const http = bind('--http-port', config.bindAddress, config.httpPort, config.ipv6Only);
-    const https = bind('--https-port', config.bindAddress, config.httpsPort, config.ipv6Only);
-    const admin = bind('--admin-port', config.adminBind, config.adminPort, false);
-    if (http === null || https === null || admin === null) {
-      for (const socket of [http, https, admin]) socket?.close();
-      throw new BindError(problems.join('\n'));
-    }
-    this.#http = http;
-    this.#https = https;
-    this.#admin = admin;
-  }
-
-  get ports(): BoundPorts {
-    return {
-      httpPort: this.#http.address().port,
-      httpsPort: this.#https.address().port,
-      adminPort: this.#admin.address().port,
-    };
-  }
-
-  get workerFds(): readonly number[] {
-    return [this.#http.fd(), this.#https.fd()];
-  }
-
-  get controllerFds(): readonly number[] {
-    return [this.#admin.fd()];
-  }
-
-  /** Lets go of the ports that clients use; the admin port stays until the end. */
-  closeTraffic(): void {
-    this.#http.close();
-    this.#https.close();
-  }
-
-  closeAdmin(): void {
-    this.#admin.close();
-  }
-}
-
 type Child = {
   /** `controller`, or `worker-N`. */
   readonly name: string;
@@ -114,9 +46,7 @@ type Child = {
   serving: boolean;
   backoffMs: number;
   restart: NodeJS.Timeout | null;
-  series: readonly SeriesSnapshot[];
-  /** What it counts by Route, as it was when it was asked last. */
-  rows: RowsByKey;
+  readonly counts: ToldCounts;
 };
 
 export class Supervisor {
@@ -125,20 +55,16 @@ export class Supervisor {
   readonly #fallback: KeptCertificate;
   readonly #log: Log;
   readonly #metrics: Metrics = new Metrics();
-  readonly #retired: MergedMetrics = new MergedMetrics();
-  readonly #retiredRows: RowsByKey = new Map();
+  readonly #collection: MetricsCollection = new MetricsCollection();
   #ticketKeys: string = newTicketKeys();
   readonly #runDirectory: string;
   readonly #controller: Child = newChild('controller', null);
   readonly #workers: readonly Child[];
-  /** What is done when a report has come, and until when it is waited for. */
-  readonly #reports: Map<number, { readonly done: () => void; readonly timer: NodeJS.Timeout }> = new Map();
   readonly #watch: NodeJS.Timeout;
   readonly #rotation: NodeJS.Timeout;
   readonly #onFailed: (reason: string) => void;
   #onReady: (() => void) | null;
   #epoch = 0;
-  #reportRequests = 0;
   #draining = false;
   #ended: Promise<void> | null = null;
 
@@ -293,15 +219,13 @@ export class Supervisor {
     child.heardMs = performance.now();
     switch (notice.kind) {
       case 'heartbeat':
-        child.series = notice.series;
+        child.counts.series = notice.series;
         break;
       case 'report':
-        child.series = notice.series;
-        this.#reports.get(notice.request)?.done();
+        this.#collection.report(child.counts, notice.request, notice.series);
         break;
       case 'rows':
-        takeRows(child.rows, notice.rows);
-        this.#reports.get(notice.request)?.timer.refresh();
+        this.#collection.rows(child.counts, notice.request, notice.rows);
         break;
       case 'forget':
         this.#forget(notice.keys);
@@ -337,10 +261,7 @@ export class Supervisor {
   #exited(child: Child, code: number | null, signal: NodeJS.Signals | null): void {
     child.process = null;
     child.serving = false;
-    this.#retired.addRetired(child.series);
-    child.series = [];
-    retireRows(this.#retiredRows, child.rows);
-    child.rows = new Map();
+    this.#collection.retire(child.counts);
     if (this.#draining) return;
     const livedMs = performance.now() - child.startedMs;
     child.backoffMs = livedMs > steadyMs ? firstBackoffMs : Math.min(lastBackoffMs, child.backoffMs * 2);
@@ -360,39 +281,25 @@ export class Supervisor {
 
   /** Asks every worker for its metrics and answers the controller with the sum of all that ever lived. */
   async #collect(request: number): Promise<void> {
-    await Promise.all(this.#workers.map((child) => this.#report(child)));
-    const merged = new MergedMetrics();
-    merged.add(this.#retired.snapshot());
-    for (const child of [this.#controller, ...this.#workers]) merged.add(child.series);
-    merged.add(this.#metrics.snapshot());
-    // A copy: the rows of a worker that dies meanwhile would be in both.
-    const maps = [new Map(this.#retiredRows), ...this.#workers.map((child) => child.rows)];
-    for (const rows of summedRows(maps)) {
+    const running = this.#workers.filter((child) => child.process !== null);
+    await Promise.all(
+      running.map((child) =>
+        this.#collection.reported((report) => this.#order(child, { kind: 'report', request: report })),
+      ),
+    );
+    const told = [this.#controller, ...this.#workers].map(({ counts }) => counts);
+    const series = this.#collection.sumOf(told, this.#metrics);
+    for (const rows of this.#collection.rowsOf(told)) {
       await this.#orderInTurn(this.#controller, { kind: 'rows', request, rows });
     }
-    this.#order(this.#controller, { kind: 'metrics', request, series: merged.snapshot() });
+    this.#order(this.#controller, { kind: 'metrics', request, series });
   }
 
-  #report(child: Child): Promise<void> {
-    if (child.process === null) return Promise.resolve();
-    const request = ++this.#reportRequests;
-    return new Promise((resolve) => {
-      const done = (): void => {
-        clearTimeout(timer);
-        this.#reports.delete(request);
-        resolve();
-      };
-      const timer = setTimeout(done, reportTimeoutMs);
-      this.#reports.set(request, { done, timer });
-      this.#order(child, { kind: 'report', request });
-    });
-  }
-
-  /** What is not in the table any more is not kept here either, or it would pile up. */
   #forget(keys: readonly string[]): void {
-    for (const rows of [this.#retiredRows, ...this.#workers.map((child) => child.rows)]) {
-      for (const key of keys) rows.delete(key);
-    }
+    this.#collection.forget(
+      this.#workers.map(({ counts }) => counts),
+      keys,
+    );
     for (const worker of this.#workers) this.#order(worker, { kind: 'forget', keys });
   }
 
@@ -449,8 +356,7 @@ function newChild(name: string, worker: number | null): Child {
     serving: false,
     backoffMs: firstBackoffMs / 2,
     restart: null,
-    series: [],
-    rows: new Map(),
+    counts: new ToldCounts(),
   };
 }
 

@@ -57,7 +57,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   zod: ['config/', 'source/decode-manifest.ts', 'source/field-errors.ts'],
   'node-forge': ['cli/make-certificate.ts'],
   pino: ['telemetry/log.ts'],
-  'node:net': ['proxy/', 'replication/', 'admin/', 'cli/demo', 'supervisor.ts'],
+  'node:net': ['proxy/', 'replication/', 'admin/', 'cli/demo', 'bound-sockets.ts'],
   'node:tls': ['proxy/', 'replication/', 'admin/', 'cli/demo'],
   'node:dgram': ['proxy/access-log/'],
   'node:ffi': ['proxy/access-log/unix-datagram.ts'],

@@ -5,9 +5,9 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { BoundSocket } from 'node:net';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { BoundPorts } from '../bound-sockets.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
-import type { BoundPorts } from '../supervisor.ts';
 import { DemoBackends, type DemoPod } from './demo-backends.ts';
 import { type MadeCertificate, makeCertificate } from './make-certificate.ts';
 import { runRouter, settingChecks } from './serve.ts';

@@ -2,13 +2,14 @@
 
 import { credentialProblems } from '../admin/credentials.ts';
 import { adminTlsProblems } from '../admin/tls-settings.ts';
+import { BindError, type BoundPorts, BoundSockets } from '../bound-sockets.ts';
 import { helpText } from '../config/describe.ts';
 import { loadConfig, type SettingCheck } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { unusedNamesIn } from '../config/without-effect.ts';
 import { accessLogProblems } from '../proxy/access-log/access-log-settings.ts';
 import { tlsProblems } from '../proxy/tls-settings.ts';
-import { BindError, type BoundPorts, BoundSockets, Supervisor } from '../supervisor.ts';
+import { Supervisor } from '../supervisor.ts';
 import { createLog } from '../telemetry/log.ts';
 import { makeDefaultCertificate } from './make-certificate.ts';
 

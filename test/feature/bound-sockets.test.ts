@@ -3,8 +3,8 @@
 import { BoundSocket, connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { expect, test } from 'vitest';
+import { BoundSockets } from '../../src/bound-sockets.ts';
 import { loadConfig } from '../../src/config/load.ts';
-import { BoundSockets } from '../../src/supervisor.ts';
 
 const hasIpv6 = (() => {
   try {

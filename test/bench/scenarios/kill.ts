@@ -18,6 +18,8 @@ import {
 const POLL_EVERY_MS = 1;
 const ANSWERS_BETWEEN_KILLS = 100;
 const DEADLINE_MS = 60_000;
+/** A worker that dies sooner than after ten seconds is given a longer pause each time. */
+const STEADY_MS = 10_500;
 
 export const kill: FigureScenario = {
   name: 'kill',
@@ -37,6 +39,7 @@ export const kill: FigureScenario = {
     let worker = await newWorker(adminPort, null);
     for (let round = 1; round <= kills; round++) {
       bench.progress(`kill ${round} of ${kills}`);
+      await pause(STEADY_MS);
       await moreAnswers(load);
       const failedBefore = load.failed;
       inFlight.push(load.inFlight);
