@@ -110,10 +110,16 @@ export function settingsFrame(values: ReadonlyArray<readonly [id: number, value:
 
 const none: Buffer = Buffer.alloc(0);
 
+/** Buffers in which large payloads are put together, of connections that are done with them. */
+const spares: Buffer[] = [];
+const maxSpares = 32;
+/** Smaller payloads get a buffer of their own size. */
+const largeBytes = 4_096;
+
 /**
  * Splits a connection's bytes into frames. After `push`, `next` answers whether one more frame is whole; it is in the
- * fields until the next call. A frame that lies whole in the pushed bytes is a view of them; one that does not is copied,
- * once, into a buffer of its own size.
+ * fields until the next call, and its payload what it is for as long. A frame that lies whole in the pushed bytes is a view of
+ * them; one that does not is copied, once.
  */
 export class FrameReader {
   type = 0;
@@ -128,9 +134,12 @@ export class FrameReader {
   #at = 0;
   readonly #head: Buffer = Buffer.alloc(frameHeadBytes);
   #headBytes = 0;
-  /** The payload of a frame that is split over chunks. */
+  /** Where the payload of a frame that is split over chunks is put together, and how long it is. */
   #split: Buffer | null = null;
+  #splitLength = 0;
   #splitBytes = 0;
+  /** `payload` lies in `#split`. */
+  #isJoined = false;
 
   constructor(maxPayload: number) {
     this.#maxPayload = maxPayload;
@@ -144,6 +153,7 @@ export class FrameReader {
 
   next(): boolean {
     if (this.oversized) return false;
+    if (this.#isJoined) this.#leaveSplit();
     if (this.#split !== null) return this.#fill(this.#split);
     const chunk = this.#chunk;
     let at = this.#at;
@@ -179,18 +189,27 @@ export class FrameReader {
       this.#at = at + length;
       return true;
     }
-    this.#split = Buffer.allocUnsafe(length);
+    const isLarge = length >= largeBytes && length <= defaultFrameBytes;
+    this.#split = isLarge ? (spares.pop() ?? Buffer.allocUnsafeSlow(defaultFrameBytes)) : Buffer.allocUnsafe(length);
+    this.#splitLength = length;
     this.#splitBytes = 0;
     return this.#fill(this.#split);
   }
 
+  #leaveSplit(): void {
+    this.#isJoined = false;
+    const split = this.#split;
+    if (split !== null && split.length === defaultFrameBytes && spares.length < maxSpares) spares.push(split);
+    this.#split = null;
+  }
+
   #fill(split: Buffer): boolean {
-    const copied = this.#chunk.copy(split, this.#splitBytes, this.#at);
+    const copied = this.#chunk.copy(split, this.#splitBytes, this.#at, this.#at + this.#splitLength - this.#splitBytes);
     this.#at += copied;
     this.#splitBytes += copied;
-    if (this.#splitBytes < split.length) return this.#await();
-    this.payload = split;
-    this.#split = null;
+    if (this.#splitBytes < this.#splitLength) return this.#await();
+    this.payload = this.#splitLength === split.length ? split : split.subarray(0, this.#splitLength);
+    this.#isJoined = true;
     return true;
   }
 

@@ -96,6 +96,11 @@ export class Splice implements DeadlineOwner, UpstreamUser {
     return true;
   }
 
+  /** The same for bytes of which there is nobody to leave them to. */
+  onClientContent(content: Buffer): void {
+    if (!this.onClientGlance(content)) this.onClientData(Buffer.from(content));
+  }
+
   #countReceived(bytes: number): void {
     this.received += bytes;
     this.#counters.received.value += bytes;
@@ -137,7 +142,7 @@ export class Splice implements DeadlineOwner, UpstreamUser {
   onUpstreamHead(): void {}
 
   onUpstreamContent(content: Buffer, last: boolean): void {
-    if (content.length > 0) this.onUpstreamData(content);
+    if (content.length > 0 && !this.onUpstreamGlance(content)) this.onUpstreamData(Buffer.from(content));
     if (last) this.onUpstreamEnd();
   }
 

@@ -206,7 +206,7 @@ export class Http2Link {
     return stream;
   }
 
-  /** Takes bytes of the peer's. */
+  /** Takes bytes of the peer's, and holds on to none of them. */
   take(chunk: Buffer): void {
     if (this.#over) return;
     const behind = this.#isServer && this.#prefaceBytes < clientPreface.length ? this.#takePreface(chunk) : chunk;
@@ -442,7 +442,7 @@ export class Http2Link {
     }
     this.#blockStream = id;
     this.#blockEnd = end;
-    this.#block = [block];
+    this.#block = [Buffer.from(block)];
     this.#blockBytes = block.length;
   }
 
@@ -457,7 +457,7 @@ export class Http2Link {
       this.fail(ErrorCode.enhanceYourCalm);
       return;
     }
-    this.#block.push(payload);
+    this.#block.push(Buffer.from(payload));
     if ((flags & Flag.endHeaders) === 0) return;
     const block = Buffer.concat(this.#block, this.#blockBytes);
     this.#block = [];

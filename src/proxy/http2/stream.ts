@@ -11,6 +11,7 @@ export const connectionLost = -1;
 export interface StreamUser {
   /** The head of an interim or final response; on streams that we opened. `end`: nothing follows. */
   onStreamHead(fields: ResponseFields, end: boolean): void;
+  /** `content` stays what it is during the call only. */
   onStreamContent(content: Buffer, end: boolean): void;
   /** Trailers, as lines; nothing follows. */
   onStreamTrailers(lines: string): void;
@@ -145,7 +146,7 @@ export class Http2Stream {
     if (end) this.remoteDone = true;
     if (content.length < smallBytes && !end) {
       if (this.#gathered.length === 0) this.#link.gathers(this);
-      this.#gathered.push(content);
+      this.#gathered.push(Buffer.from(content));
       return;
     }
     this.#passContent(content, end);

@@ -20,6 +20,8 @@ export interface Downstream {
   sendEnd(trailers: string): void;
   /** Writes bytes that the caller would have back at once. */
   lend(bytes: Buffer): Lent;
+  /** Writes a copy of bytes. False: they were not written. */
+  lendCopy(bytes: Buffer): boolean;
   /** Writes the first bytes of `outgoingRoom`. False: they were not written. */
   lendOutgoing(bytes: number): boolean;
   /** Stops and resumes reading from the client. */

@@ -177,6 +177,10 @@ export class HttpConnection implements Downstream, DeadlineOwner {
     return this.blocked ? 'refused' : this.#writer.lend(bytes);
   }
 
+  lendCopy(bytes: Buffer): boolean {
+    return !this.blocked && this.#writer.writeCopy(bytes);
+  }
+
   lendOutgoing(bytes: number): boolean {
     return !this.blocked && this.#writer.lendOutgoing(bytes);
   }

@@ -79,10 +79,11 @@ export class Http2Connection implements LinkUser, Http2ExchangeUser, DeadlineOwn
     deadlines.set(this.#slot, settings.headTimeoutMs);
     const limits = { maxHeadBytes: settings.maxHeadBytes, maxStreams: settings.maxStreams };
     this.#link = new Http2Link('server', socket, this, readers.fields, limits, () => deadlines.nowMs);
-    takeFrom(socket, (chunk) => {
-      this.#take(chunk);
-      return false;
-    });
+    const take = (bytes: Buffer): boolean => {
+      this.#take(bytes);
+      return true;
+    };
+    takeFrom(socket, take, take);
     socket.on('drain', () => this.#link.drained());
     socket.on('end', () => this.#ended());
     socket.on('error', () => {

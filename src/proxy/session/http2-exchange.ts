@@ -126,6 +126,10 @@ export class Http2Exchange implements Downstream, StreamUser, DeadlineOwner, Tun
     return 'refused';
   }
 
+  lendCopy(): boolean {
+    return false;
+  }
+
   lendOutgoing(): boolean {
     return false;
   }
@@ -190,11 +194,11 @@ export class Http2Exchange implements Downstream, StreamUser, DeadlineOwner, Tun
 
   onStreamContent(content: Buffer, end: boolean): void {
     if (this.#splice !== null) {
-      if (content.length > 0) this.#splice.onClientData(content);
+      if (content.length > 0) this.#splice.onClientContent(content);
       if (end) this.#splice?.onClientEnd();
     } else if (this.#wantsTunnel) {
       // As much as its window: more of it is asked for when there is somebody to take it.
-      this.#early.push(content);
+      this.#early.push(Buffer.from(content));
       this.#earlyEnd = end;
       this.#stream?.pause();
     } else if (this.#exchanging && !this.#exchange.takeContent(content, end)) {

@@ -79,11 +79,20 @@ export class RequestBody {
     return body.consumed === chunk.length ? empty : chunk.subarray(body.consumed);
   }
 
-  /** Takes content that came bare. False: there is more of it, or less, than the head announced. */
+  /**
+   * Takes content that came bare, and stays what it is during the call only. False: there is more of it, or less, than the
+   * head announced.
+   */
   takeContent(content: Buffer, last: boolean, upstream: Upstream | null): boolean {
     if (!this.#body.takeBare(content, last)) return false;
     this.#record.receivedBytes += content.length;
-    if (content.length > 0 || last) this.#pass(content, last, upstream);
+    if (content.length === 0) {
+      if (last) this.#pass(content, last, upstream);
+    } else if (upstream?.framed === true && !this.#chunks && upstream.lendCopy(content)) {
+      this.#keep(content, upstream);
+    } else {
+      this.#pass(Buffer.from(content), last, upstream);
+    }
     return true;
   }
 

@@ -402,17 +402,24 @@ export class ResponseRelay implements CodedAnswerUser {
     else this.#user.onRelayed();
   }
 
+  /** `content` stays what it is during the call only. */
   takeContent(content: Buffer, last: boolean): void {
     if (!this.started || !this.#body.takeBare(content, last)) {
       this.#user.onTruncated();
       return;
     }
     if (this.#coded !== null) {
-      this.#code(this.#coded, content, empty, '');
+      this.#code(this.#coded, Buffer.from(content), empty, '');
       return;
     }
-    const bytes = this.#chunks ? inChunk(content, last ? 'last' : 'more') : content;
-    if (bytes.length > 0 || last) this.#sendBody(bytes, last);
+    if (this.#chunks) {
+      const chunk = inChunk(content, last ? 'last' : 'more');
+      if (chunk.length > 0) this.#sendBody(chunk, last);
+    } else if (this.#downstream.framed && content.length > 0 && this.#downstream.lendCopy(content)) {
+      this.#record.sentBytes += content.length;
+    } else if (content.length > 0 || last) {
+      this.#sendBody(Buffer.from(content), last);
+    }
     if (last) this.#user.onRelayOver();
     else this.#user.onRelayed();
   }

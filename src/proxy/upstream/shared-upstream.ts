@@ -171,11 +171,11 @@ export class SharedUpstream implements UpstreamUser, LinkUser {
   onUpstreamData(chunk: Buffer): boolean {
     this.#heardMs = this.#nowMs();
     this.#link.take(chunk);
-    return false;
+    return true;
   }
 
-  onUpstreamGlance(): boolean {
-    return false;
+  onUpstreamGlance(view: Buffer): boolean {
+    return this.onUpstreamData(view);
   }
 
   onUpstreamHead(): void {}
@@ -272,6 +272,10 @@ export class UpstreamStream implements Upstream, StreamUser {
 
   lend(): Lent {
     return 'refused';
+  }
+
+  lendCopy(): boolean {
+    return false;
   }
 
   sendBody(bytes: Buffer, last: boolean): boolean {

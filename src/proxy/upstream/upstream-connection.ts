@@ -113,6 +113,10 @@ export class UpstreamConnection implements Upstream {
     return this.writer.lend(bytes);
   }
 
+  lendCopy(bytes: Buffer): boolean {
+    return this.writer.writeCopy(bytes);
+  }
+
   /** Closes our half: a tunnel's end. */
   sendEnd(): void {
     this.socket.end();

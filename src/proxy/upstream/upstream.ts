@@ -19,6 +19,8 @@ export interface Upstream {
   sendBody(bytes: Buffer, last: boolean): boolean;
   /** Writes bytes of a body that the caller would have back at once. */
   lend(bytes: Buffer): Lent;
+  /** Writes a copy of such bytes. False: they were not written. */
+  lendCopy(bytes: Buffer): boolean;
   /** Ends a bare body, with trailers as lines. */
   sendEnd(trailers: string): void;
   /** Stops and resumes the answer. */
@@ -47,6 +49,7 @@ export interface UpstreamUser {
   onUpstreamGlance(view: Buffer): boolean;
   /** The head of an answer, of an upstream that is not framed; good during the call only. `last`: nothing follows. */
   onUpstreamHead(fields: ResponseFields, last: boolean): void;
+  /** `content` stays what it is during the call only. */
   onUpstreamContent(content: Buffer, last: boolean): void;
   /** Trailers, as lines; nothing follows. */
   onUpstreamTrailers(lines: string): void;
