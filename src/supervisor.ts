@@ -33,6 +33,11 @@ const steadyMs = 10_000;
  * what outlives it is collected sooner.
  */
 const childFlags: readonly string[] = ['--max-semi-space-size=4'];
+/**
+ * Bodies come and go outside of the heap, of which V8 counts what is there at a time. With a heap of 10 MB it would collect it
+ * for each 8 MB of them, thirty times a second: bodies of 64 kB over HTTP/2 take 100 us of CPU in place of 180. It keeps 14 MB more.
+ */
+const workerFlags: readonly string[] = [...childFlags, '--initial-old-space-size=64'];
 /** First descriptor that a child inherits behind the standard streams and the fork's channel. */
 const firstInheritedFd = 4;
 
@@ -164,7 +169,7 @@ export class Supervisor {
     const fds = isController ? this.#sockets.controllerFds : this.#sockets.workerFds;
     const running = fork(join(import.meta.dirname, 'main.ts'), [isController ? 'controller' : 'worker'], {
       // Nothing of the parent's own flags: a debugger's port cannot be shared.
-      execArgv: [...childFlags],
+      execArgv: [...(isController ? childFlags : workerFlags)],
       // What these may hold reaches the controller over the channel; nobody else needs it, and environments are read.
       env: { ...process.env, DEFAULT_CERTIFICATE: undefined, STATS_PASSWORD: undefined },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...fds],
