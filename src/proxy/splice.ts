@@ -96,7 +96,7 @@ export class Splice implements DeadlineOwner, UpstreamUser {
     return true;
   }
 
-  /** The same for bytes of which there is nobody to leave them to. */
+  /** Takes bytes that stay what they are during the call only, for good. */
   onClientContent(content: Buffer): void {
     if (!this.onClientGlance(content)) this.onClientData(Buffer.from(content));
   }

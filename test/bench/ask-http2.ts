@@ -37,6 +37,8 @@ function answerOn(socket: TLSSocket, question: Question): Promise<Answer | strin
       ':method': body === null ? 'GET' : 'POST',
       ':authority': host,
       ':path': path,
+      // As load generators say it; the sink pod knows no chunks.
+      ...(body === null ? {} : { 'content-length': body.length }),
       ...headers,
     });
     let status: number | undefined;

@@ -25,6 +25,7 @@ export async function prepare(workspace: Workspace): Promise<Ground> {
     edge: await makeKeyPair(workspace, HOSTS.edge),
     edgeEcdsa: await makeKeyPair(workspace, HOSTS.edgeEcdsa, 'ec'),
     edgeHttp2: await makeKeyPair(workspace, HOSTS.edgeHttp2),
+    edgeHttp2Upload: await makeKeyPair(workspace, HOSTS.edgeHttp2Upload),
     edgeGrpc: await makeKeyPair(workspace, HOSTS.edgeGrpc),
     edgeUpload: await makeKeyPair(workspace, HOSTS.edgeUpload),
     edgeWebSocket: await makeKeyPair(workspace, HOSTS.edgeWebSocket),

@@ -4,11 +4,19 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GRPC_MESSAGE } from './grpc-pod.ts';
 import type { LoadReport } from './load-report.ts';
+import { BODY_BYTES } from './pods.ts';
 import { quantile } from './statistics.ts';
 import { LOAD_CPU, type Workspace } from './workspace.ts';
 
-/** `grpc`: a POST with one message and the headers of gRPC. */
-export type Http2Call = 'get' | 'grpc';
+/** `grpc`: a POST with one message and the headers of gRPC. `upload`: a POST with 64 KB. */
+export type Http2Call = 'get' | 'grpc' | 'upload';
+
+/** What goes with each call. */
+export const HTTP2_BODIES: Readonly<Record<Http2Call, Buffer | null>> = {
+  get: null,
+  grpc: GRPC_MESSAGE,
+  upload: Buffer.alloc(BODY_BYTES['64k'], 'x'),
+};
 
 export type Http2Load = {
   readonly host: string;
@@ -27,17 +35,19 @@ export const GRPC_HEADERS: Readonly<Record<string, string>> = { 'content-type': 
 /** Requests over kept HTTP/2 connections on TLS 1.3, each stream's answer followed at once by the next request. */
 export async function runH2load(workspace: Workspace, load: Http2Load): Promise<LoadReport> {
   const folder = workspace.folder('h2load');
-  const [logFile, messageFile] = [join(folder, 'log'), join(folder, 'message')];
+  const [logFile, bodyFile] = [join(folder, 'log'), join(folder, 'body')];
+  const body = HTTP2_BODIES[load.call];
   // It appends.
   rmSync(logFile, { force: true });
-  writeFileSync(messageFile, GRPC_MESSAGE);
+  if (body !== null) writeFileSync(bodyFile, body);
   const headers = Object.entries(GRPC_HEADERS).flatMap(([name, value]) => ['--header', `${name}: ${value}`]);
   const output = await workspace.run(LOAD_CPU, 'h2load', [
     ...['--clients', String(load.connections), '--max-concurrent-streams', String(load.streams)],
     ...['--duration', String(load.seconds), '--log-file', logFile],
     // As for the other scenarios. It shall not matter whose order of preference a router goes by.
     ...['--npn-list', 'h2', '--tls13-ciphers', 'TLS_AES_128_GCM_SHA256', '--groups', 'X25519'],
-    ...(load.call === 'grpc' ? ['--data', messageFile, ...headers] : []),
+    ...(body === null ? [] : ['--data', bodyFile]),
+    ...(load.call === 'grpc' ? headers : []),
     // The host of the URL is the SNI and the authority, without a port as on 443.
     ...['--connect-to', `127.0.0.1:${load.port}`, `https://${load.host}${load.path}`],
   ]);

@@ -7,8 +7,7 @@ import { askHttp1 } from './ask-http1.ts';
 import { askHttp2 } from './ask-http2.ts';
 import { askWebSocket } from './ask-websocket.ts';
 import type { Contender, RunningContender } from './contenders/contender.ts';
-import { GRPC_MESSAGE } from './grpc-pod.ts';
-import { GRPC_HEADERS } from './h2load.ts';
+import { GRPC_HEADERS, HTTP2_BODIES } from './h2load.ts';
 import { ECHO_PATH } from './routes.ts';
 import type { LoadScenario } from './scenarios/load-scenario.ts';
 import type { Stage } from './stages.ts';
@@ -102,7 +101,7 @@ async function ask(scenario: LoadScenario, question: Question): Promise<Answer |
   const { load } = scenario;
   if (load.kind === 'websocket') return askWebSocket(question);
   if (load.kind !== 'http2') return askHttp1(question);
-  if (load.call === 'get') return askHttp2(question);
+  if (load.call !== 'grpc') return askHttp2(question);
   const answer = await askHttp2({ ...question, headers: { ...question.headers, ...GRPC_HEADERS } });
   if (typeof answer === 'string' || answer.trailers.includes('trailer grpc-status: 0')) return answer;
   return `no grpc-status of 0 but ${answer.trailers.join() || 'no trailers'}`;
@@ -110,7 +109,7 @@ async function ask(scenario: LoadScenario, question: Question): Promise<Answer |
 
 function bodyOf({ load }: LoadScenario): Buffer | null {
   if (load.kind === 'uploads') return Buffer.alloc(load.bodyBytes, 'x');
-  return load.kind === 'http2' && load.call === 'grpc' ? GRPC_MESSAGE : null;
+  return load.kind === 'http2' ? HTTP2_BODIES[load.call] : null;
 }
 
 function seenByPod(echo: Answer, port: number): readonly string[] {

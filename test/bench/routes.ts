@@ -32,6 +32,7 @@ export const HOSTS = {
   edge: 'edge.bench.test',
   edgeEcdsa: 'edge-ecdsa.bench.test',
   edgeHttp2: 'edge-h2.bench.test',
+  edgeHttp2Upload: 'edge-h2-upload.bench.test',
   edgeGrpc: 'edge-grpc.bench.test',
   edgeUpload: 'edge-upload.bench.test',
   edgeWebSocket: 'edge-websocket.bench.test',
@@ -52,7 +53,7 @@ export function loadRoutes(
 ): readonly BenchRoute[] {
   const none = { path: '', appProtocol: '', certificate: null, destinationAuthority: null } as const;
   const plain = { ...none, host: HOSTS.plain, termination: 'none' } as const;
-  const edge = (host: 'edge' | 'edgeEcdsa' | 'edgeHttp2' | 'edgeGrpc' | 'edgeUpload' | 'edgeWebSocket') =>
+  const edge = (host: Exclude<TerminatedHost, 'reencrypt' | 'reencryptHttp2'>) =>
     ({ ...none, host: HOSTS[host], termination: 'edge', certificate: presented[host] }) as const;
   const reencrypt = (host: 'reencrypt' | 'reencryptHttp2') =>
     ({
@@ -75,6 +76,8 @@ export function loadRoutes(
     { ...edge('edgeEcdsa'), name: 'edge-ecdsa-echo', path: ECHO_PATH, podPort: pods.echoPort },
     { ...edge('edgeHttp2'), name: 'edge-h2', podPort: pods.plainPort },
     { ...edge('edgeHttp2'), ...echo, name: 'edge-h2-echo', podPort: pods.echoPort },
+    { ...edge('edgeHttp2Upload'), name: 'edge-h2-upload', podPort: pods.sinkPort },
+    { ...edge('edgeHttp2Upload'), ...echo, name: 'edge-h2-upload-echo', podPort: pods.echoPort },
     { ...edge('edgeGrpc'), ...h2c, name: 'edge-grpc', podPort: pods.grpcPort },
     { ...edge('edgeGrpc'), ...h2c, ...echo, name: 'edge-grpc-echo', podPort: pods.echoH2cPort },
     { ...edge('edgeUpload'), name: 'edge-upload', podPort: pods.sinkPort },

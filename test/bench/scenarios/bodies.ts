@@ -1,4 +1,5 @@
-// Bodies of three sizes in either direction; TLS 1.3 ends at the router, connections are kept alive.
+// Bodies of three sizes in either direction, one of them over HTTP/2 too; TLS 1.3 ends at the router, connections are kept
+// alive.
 
 import { BODY_BYTES, BODY_PATHS, type BodySize } from '../pods.ts';
 import { HOSTS } from '../routes.ts';
@@ -9,7 +10,26 @@ import type { LoadScenario } from './load-scenario.ts';
 const CONNECTIONS: Readonly<Record<BodySize, number>> = { '1k': 64, '64k': 32, '1m': 16 };
 const SIZES: readonly BodySize[] = ['1k', '64k', '1m'];
 
-export const bodies: readonly LoadScenario[] = [...SIZES.map(download), ...SIZES.map(upload)];
+const http2 = { stage: SMALL_CLUSTER, entrance: 'https', unit: 'request' } as const;
+
+export const bodies: readonly LoadScenario[] = [
+  ...SIZES.map(download),
+  ...SIZES.map(upload),
+  {
+    ...http2,
+    name: 'edge-h2-down-64k',
+    host: HOSTS.edgeHttp2,
+    path: BODY_PATHS['64k'],
+    load: { kind: 'http2', connections: 8, streams: 4, call: 'get' },
+  },
+  {
+    ...http2,
+    name: 'edge-h2-up-64k',
+    host: HOSTS.edgeHttp2Upload,
+    path: '/',
+    load: { kind: 'http2', connections: 8, streams: 4, call: 'upload' },
+  },
+];
 
 function download(size: BodySize): LoadScenario {
   return {
