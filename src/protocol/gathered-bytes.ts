@@ -52,3 +52,9 @@ export class GatheredBytes {
     return bytes;
   }
 }
+
+/** Pieces as one; a single piece is that one, without a copy. */
+export function inOneBuffer(pieces: readonly Buffer[]): Buffer {
+  const [first] = pieces;
+  return first !== undefined && pieces.length === 1 ? first : Buffer.concat(pieces);
+}

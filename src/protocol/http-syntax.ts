@@ -142,6 +142,11 @@ export function begins(bytes: Buffer, start: number, text: string): boolean {
   return true;
 }
 
+/** Whether bytes[start, end) are this text, and no more. */
+export function isText(bytes: Buffer, start: number, end: number, text: string): boolean {
+  return end - start === text.length && begins(bytes, start, text);
+}
+
 /** `isName` of a text. */
 export function sameName(text: string, start: number, lower: string): boolean {
   for (let i = 0; i < lower.length; i++) {

@@ -1,6 +1,8 @@
 // The framing layer of HTTP/2 (RFC 9113 4, 6): bytes that come as they like become frames, whole ones; and the small frames
 // that an endpoint writes. What frames mean for a connection or a stream is not decided here.
 
+import { SpareBuffers } from './spare-buffers.ts';
+
 /** Begins every connection of a client (3.4). */
 export const clientPreface: Buffer = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 
@@ -111,8 +113,7 @@ export function settingsFrame(values: ReadonlyArray<readonly [id: number, value:
 const none: Buffer = Buffer.alloc(0);
 
 /** Buffers in which large payloads are put together, of connections that are done with them. */
-const spares: Buffer[] = [];
-const maxSpares = 32;
+const spares: SpareBuffers = new SpareBuffers(defaultFrameBytes, 32);
 /** Smaller payloads get a buffer of their own size. */
 const largeBytes = 4_096;
 
@@ -138,8 +139,6 @@ export class FrameReader {
   #split: Buffer | null = null;
   #splitLength = 0;
   #splitBytes = 0;
-  /** `payload` lies in `#split`. */
-  #isJoined = false;
 
   constructor(maxPayload: number) {
     this.#maxPayload = maxPayload;
@@ -153,8 +152,12 @@ export class FrameReader {
 
   next(): boolean {
     if (this.oversized) return false;
-    if (this.#isJoined) this.#leaveSplit();
-    if (this.#split !== null) return this.#fill(this.#split);
+    if (this.#split !== null) {
+      if (this.#splitBytes < this.#splitLength) return this.#fill(this.#split);
+      // Its payload was the last one.
+      if (this.#split.length === defaultFrameBytes) spares.leave(this.#split);
+      this.#split = null;
+    }
     const chunk = this.#chunk;
     let at = this.#at;
     let head = chunk;
@@ -190,17 +193,10 @@ export class FrameReader {
       return true;
     }
     const isLarge = length >= largeBytes && length <= defaultFrameBytes;
-    this.#split = isLarge ? (spares.pop() ?? Buffer.allocUnsafeSlow(defaultFrameBytes)) : Buffer.allocUnsafe(length);
+    this.#split = isLarge ? spares.take() : Buffer.allocUnsafe(length);
     this.#splitLength = length;
     this.#splitBytes = 0;
     return this.#fill(this.#split);
-  }
-
-  #leaveSplit(): void {
-    this.#isJoined = false;
-    const split = this.#split;
-    if (split !== null && split.length === defaultFrameBytes && spares.length < maxSpares) spares.push(split);
-    this.#split = null;
   }
 
   #fill(split: Buffer): boolean {
@@ -209,7 +205,6 @@ export class FrameReader {
     this.#splitBytes += copied;
     if (this.#splitBytes < this.#splitLength) return this.#await();
     this.payload = this.#splitLength === split.length ? split : split.subarray(0, this.#splitLength);
-    this.#isJoined = true;
     return true;
   }
 

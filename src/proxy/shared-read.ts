@@ -4,6 +4,7 @@
 
 import { type OnReadOpts, type Server, Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
+import { SpareBuffers } from '../protocol/spare-buffers.ts';
 import { ViewedBuffer } from './viewed-buffer.ts';
 
 const bufferBytes = 65_536;
@@ -13,12 +14,7 @@ const bulkBytes = 16_384;
 const shared: ViewedBuffer = new ViewedBuffer(bufferBytes);
 
 /** Buffers for large reads that nobody has use for just now. */
-const spares: Buffer[] = [];
-const maxSpares = 64;
-
-function spareBuffer(): Buffer {
-  return spares.pop() ?? Buffer.allocUnsafeSlow(bufferBytes);
-}
+const spares: SpareBuffers = new SpareBuffers(bufferBytes, 64);
 
 /** Takes what comes on a socket. True: it is done with the bytes, which may be overwritten. */
 export type Taker = (chunk: Buffer) => boolean;
@@ -56,39 +52,40 @@ export class SharedRead {
   }
 
   #readSome(length: number, buffer: Buffer): void {
-    if (buffer === shared.bytes) {
-      if (this.glance(shared.view(length))) return;
-      const chunk = Buffer.allocUnsafe(length);
-      shared.bytes.copy(chunk, 0, 0, length);
-      this.taker(chunk);
-      return;
-    }
+    const isOwn = buffer !== shared.bytes;
+    if (!isOwn && this.glance(shared.view(length))) return;
+    const chunk = copyOf(buffer, length);
     // The end of something large, copied out so that the buffer is free whatever becomes of it: garbage of 64 kB for each
     // answer kept the collector busy for a sixth of all CPU time.
-    const chunk = Buffer.allocUnsafe(length);
-    buffer.copy(chunk, 0, 0, length);
-    this.#own = null;
-    if (spares.length < maxSpares) spares.push(buffer);
+    if (isOwn) {
+      this.#own = null;
+      spares.leave(buffer);
+    }
     this.taker(chunk);
   }
 
   /** Buffers that the kernel took whole are read into again: 100 MB through a tunnel cost 70 ms of CPU in place of 150. */
   #readMuch(length: number, buffer: Buffer): void {
     if (this.#keeps && length <= bufferBytes / 2) {
-      const chunk = Buffer.allocUnsafe(length);
-      buffer.copy(chunk, 0, 0, length);
-      this.#keeps = !this.taker(chunk);
+      this.#keeps = !this.taker(copyOf(buffer, length));
       return;
     }
     let own = buffer;
     if (buffer === shared.bytes) {
-      own = spareBuffer();
+      own = spares.take();
       shared.bytes.copy(own, 0, 0, length);
     }
     const isFree = this.taker(own.subarray(0, length));
-    this.#own = isFree ? own : spareBuffer();
+    this.#own = isFree ? own : spares.take();
     this.#keeps = !isFree;
   }
+}
+
+/** A copy of the first bytes. */
+function copyOf(buffer: Buffer, length: number): Buffer {
+  const copy = Buffer.allocUnsafe(length);
+  buffer.copy(copy, 0, 0, length);
+  return copy;
 }
 
 /** An accepted socket that reads so. */

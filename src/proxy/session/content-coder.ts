@@ -13,6 +13,7 @@ import {
   zstdCompressSync,
 } from 'node:zlib';
 import type { Coding } from '../../protocol/content-coding.ts';
+import { inOneBuffer } from '../../protocol/gathered-bytes.ts';
 import type { Series } from '../../telemetry/metrics.ts';
 
 /** A whole content up to here holds the event loop up for half a millisecond; handing it to a thread and back costs as much. */
@@ -118,8 +119,7 @@ export class ContentCoder {
 
   /** Gives all that waits to the stream, as one piece. */
   #codeNext(): void {
-    const [first] = this.#waiting;
-    const piece = this.#waiting.length === 1 && first !== undefined ? first : Buffer.concat(this.#waiting);
+    const piece = inOneBuffer(this.#waiting);
     this.#waiting = [];
     this.#waitingBytes = 0;
     this.#busy = true;
@@ -168,8 +168,7 @@ export class ContentCoder {
   }
 
   #pass(last: boolean): void {
-    const [first] = this.#gathered;
-    const bytes = this.#gathered.length === 1 && first !== undefined ? first : Buffer.concat(this.#gathered);
+    const bytes = inOneBuffer(this.#gathered);
     this.#gathered = [];
     this.#gatheredBytes = 0;
     this.#user.onCoded(bytes, last);

@@ -6,7 +6,7 @@ import type { HeadLimits } from '../../protocol/field-lines.ts';
 import { type FieldSpellings, respelt } from '../../protocol/field-spelling.ts';
 import { GatheredBytes } from '../../protocol/gathered-bytes.ts';
 import { headEnd, unfinishedHeadProblem } from '../../protocol/http-head.ts';
-import { begins } from '../../protocol/http-syntax.ts';
+import { isText } from '../../protocol/http-syntax.ts';
 import { type Refusal, refusal } from '../../protocol/refusals.ts';
 import { RequestHead } from '../../protocol/request-head.ts';
 import { ResponseHead } from '../../protocol/response-head.ts';
@@ -371,7 +371,7 @@ export class HttpConnection implements Downstream, DeadlineOwner {
     const head = this.#requestHead;
     const problem = head.readBytes(bytes, start, end - 2);
     if (problem !== null) {
-      const isPreface = end - 2 - start === prefaceHead.length && begins(bytes, start, prefaceHead);
+      const isPreface = isText(bytes, start, end - 2, prefaceHead);
       if (isPreface && !this.#asked && this.#onHttp2 !== null) this.#leave(this.#onHttp2, bytes.subarray(start));
       else this.#refuseUnread(problem);
       return false;

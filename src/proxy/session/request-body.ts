@@ -2,6 +2,7 @@
 // passed on in the framing that the pod's protocol has. Used again for the next request.
 
 import type { Framing } from '../../protocol/field-lines.ts';
+import { inOneBuffer } from '../../protocol/gathered-bytes.ts';
 import { chunkedEnd, inChunk, keptTrailer } from '../../protocol/http-body.ts';
 import type { Refusal } from '../../protocol/refusals.ts';
 import type { Scheme } from '../../table/entries.ts';
@@ -86,13 +87,9 @@ export class RequestBody {
   takeContent(content: Buffer, last: boolean, upstream: Upstream | null): boolean {
     if (!this.#body.takeBare(content, last)) return false;
     this.#record.receivedBytes += content.length;
-    if (content.length === 0) {
-      if (last) this.#pass(content, last, upstream);
-    } else if (upstream?.framed === true && !this.#chunks && upstream.lendCopy(content)) {
-      this.#keep(content, upstream);
-    } else {
-      this.#pass(Buffer.from(content), last, upstream);
-    }
+    const isSent = content.length > 0 && upstream !== null && !this.#chunks && upstream.lendCopy(content);
+    if (isSent) this.#keep(content, upstream);
+    else if (content.length > 0 || last) this.#pass(Buffer.from(content), last, upstream);
     return true;
   }
 
@@ -115,7 +112,7 @@ export class RequestBody {
     if (this.#heldBytes === 0 && !(last && this.#chunks)) {
       taken = upstream.sendHead(head, scheme, empty, last);
     } else {
-      const held = inOneBuffer(this.#held, this.#heldBytes);
+      const held = inOneBuffer(this.#held);
       const bytes = this.#chunks ? inChunk(held, last ? 'last' : 'more') : held;
       taken = upstream.sendHead(head, scheme, bytes, last);
       this.#held = [];
@@ -198,9 +195,4 @@ export class RequestBody {
       this.#sentBytes = -1;
     }
   }
-}
-
-function inOneBuffer(pieces: readonly Buffer[], bytes: number): Buffer {
-  const [first] = pieces;
-  return first !== undefined && pieces.length === 1 ? first : Buffer.concat(pieces, bytes);
 }

@@ -415,7 +415,7 @@ export class ResponseRelay implements CodedAnswerUser {
     if (this.#chunks) {
       const chunk = inChunk(content, last ? 'last' : 'more');
       if (chunk.length > 0) this.#sendBody(chunk, last);
-    } else if (this.#downstream.framed && content.length > 0 && this.#downstream.lendCopy(content)) {
+    } else if (content.length > 0 && this.#downstream.lendCopy(content)) {
       this.#record.sentBytes += content.length;
     } else if (content.length > 0 || last) {
       this.#sendBody(Buffer.from(content), last);
