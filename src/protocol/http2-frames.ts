@@ -114,13 +114,13 @@ const none: Buffer = Buffer.alloc(0);
 
 /** Buffers in which large payloads are put together, of connections that are done with them. */
 const spares: SpareBuffers = new SpareBuffers(defaultFrameBytes, 32);
-/** Smaller payloads get a buffer of their own size. */
-const largeBytes = 4_096;
+/** A payload below this gets a buffer of its own where it has to be put together. */
+export const lastingBytes = 4_096;
 
 /**
  * Splits a connection's bytes into frames. After `push`, `next` answers whether one more frame is whole; it is in the
- * fields until the next call, and its payload what it is for as long. A frame that lies whole in the pushed bytes is a view of
- * them; one that does not is copied, once.
+ * fields until the next call, and its payload what it is for as long; one of less than `lastingBytes` for as long as the
+ * pushed bytes are. A frame that lies whole in them is a view of them; one that does not is copied, once.
  */
 export class FrameReader {
   type = 0;
@@ -192,7 +192,7 @@ export class FrameReader {
       this.#at = at + length;
       return true;
     }
-    const isLarge = length >= largeBytes && length <= defaultFrameBytes;
+    const isLarge = length >= lastingBytes && length <= defaultFrameBytes;
     this.#split = isLarge ? spares.take() : Buffer.allocUnsafe(length);
     this.#splitLength = length;
     this.#splitBytes = 0;

@@ -46,6 +46,11 @@ const maxHeldByAll = 134_217_728;
 /** A head that fits into the limit fits into these frames, unless it was cut up to keep us busy. */
 const maxContinuations = 8;
 const tableBytes = 4_096;
+/**
+ * With more frames in one read, the next one waits for its turn: the event loop would read 32 times in a row, a hundred thousand
+ * frames of a few bytes each, and others waited for 400 ms and more.
+ */
+const maxFramesAtOnce = 512;
 /** Streams that we have reset, and for which the peer's frames may still be on their way. */
 const maxRecentResets = 1_000;
 
@@ -115,6 +120,7 @@ export class Http2Link {
   peerMaxStreams: number;
   peerConnectProtocol = false;
   readonly #isServer: boolean;
+  readonly #socket: Socket;
   readonly #user: LinkUser;
   readonly #readers: FieldReaders;
   readonly #limits: LinkLimits;
@@ -156,6 +162,7 @@ export class Http2Link {
     nowMs: () => number,
   ) {
     this.#isServer = role === 'server';
+    this.#socket = socket;
     this.#user = user;
     this.#readers = readers;
     this.#limits = limits;
@@ -213,12 +220,24 @@ export class Http2Link {
     if (behind === null) return;
     const frames = this.#frames;
     frames.push(behind);
-    while (!this.#over && frames.next()) this.#frame(frames.type, frames.flags, frames.stream, frames.payload);
+    let count = 0;
+    while (!this.#over && frames.next()) {
+      this.#frame(frames.type, frames.flags, frames.stream, frames.payload);
+      count++;
+    }
     if (frames.oversized) this.fail(ErrorCode.frameSize);
+    if (count > maxFramesAtOnce) this.#rest();
     if (this.#gathering.length === 0) return;
     const gathering = this.#gathering;
     this.#gathering = [];
     for (const stream of gathering) stream.passGathered();
+  }
+
+  /** Reads no more before others have had their turn. */
+  #rest(): void {
+    const socket = this.#socket;
+    socket.pause();
+    setImmediate(() => socket.resume());
   }
 
   /** A stream has content that is to be passed on when all of this read has been looked at. */

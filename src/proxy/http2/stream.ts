@@ -1,6 +1,6 @@
 // One stream of an HTTP/2 connection, whichever side opened it: its states, its windows, and content that waits for them.
 
-import { defaultFrameBytes, FrameType } from '../../protocol/http2-frames.ts';
+import { defaultFrameBytes, FrameType, lastingBytes } from '../../protocol/http2-frames.ts';
 import type { ResponseFields } from '../../protocol/http2-head.ts';
 import type { Http2Link } from './link.ts';
 
@@ -25,8 +25,8 @@ export interface StreamUser {
   onStreamOver(): void;
 }
 
-/** Pieces of content below this gather. */
-const smallBytes = 1_024;
+/** Pieces of content below this gather. With its padding such a payload lasts as long as the read that it came in. */
+const smallBytes = lastingBytes / 4;
 
 const nothing: Buffer = Buffer.alloc(0);
 
@@ -146,7 +146,7 @@ export class Http2Stream {
     if (end) this.remoteDone = true;
     if (content.length < smallBytes && !end) {
       if (this.#gathered.length === 0) this.#link.gathers(this);
-      this.#gathered.push(Buffer.from(content));
+      this.#gathered.push(content);
       return;
     }
     this.#passContent(content, end);
