@@ -11,6 +11,12 @@ const bufferBytes = 65_536;
 /** From here on a read is one of many: copying it would cost more than a buffer of its own, which is given away uncopied. */
 const bulkBytes = 16_384;
 
+/**
+ * The last of so many small reads is the last of its turn. 64 kB of TLS hold thousands of records of a few bytes, each a read,
+ * and the event loop would take 64 kB 32 times in a row: four clients that sent such records had others wait for 1.6 seconds.
+ */
+const maxSmallReads = 256;
+
 const shared: ViewedBuffer = new ViewedBuffer(bufferBytes);
 
 /** Buffers for large reads that nobody has use for just now. */
@@ -31,6 +37,9 @@ export class SharedRead {
   #own: Buffer | null = null;
   /** The taker kept what it got last: it gets no more room than there are bytes. A record of TLS fills a quarter of a buffer. */
   #keeps = false;
+  #smallReads = 0;
+  #rests = false;
+  #socket: Socket | null = null;
 
   constructor(taker: Taker, glance: Glance) {
     this.taker = taker;
@@ -45,13 +54,37 @@ export class SharedRead {
     };
   }
 
+  /** Names the socket that reads so. */
+  attach(socket: Socket): void {
+    this.#socket = socket;
+    readings.set(socket, this);
+  }
+
+  /** Makes the read that is under way the last one before others have had their turn. */
+  rest(): void {
+    this.#rests = true;
+  }
+
   #read(length: number, buffer: Buffer): boolean {
     if (length < bulkBytes) this.#readSome(length, buffer);
     else this.#readMuch(length, buffer);
-    return true;
+    return !this.#rests || this.#goesOn();
+  }
+
+  /** Stops reading until the next turn; but whoever has paused the socket, or made it another's, reads on in his own time. */
+  #goesOn(): boolean {
+    this.#rests = false;
+    this.#smallReads = 0;
+    const socket = this.#socket;
+    if (socket === null || socket.destroyed || socket.isPaused()) return true;
+    setImmediate(() => {
+      if (!socket.destroyed && !socket.isPaused()) socket.resume();
+    });
+    return false;
   }
 
   #readSome(length: number, buffer: Buffer): void {
+    if (++this.#smallReads === maxSmallReads) this.#rests = true;
     const isOwn = buffer !== shared.bytes;
     if (!isOwn && this.glance(shared.view(length))) return;
     const chunk = copyOf(buffer, length);
@@ -81,6 +114,14 @@ export class SharedRead {
   }
 }
 
+/** By the sockets that read so. */
+const readings: WeakMap<Socket, SharedRead> = new WeakMap();
+
+/** For who takes a socket's bytes, and has had much to do with these: reads no more before others have had their turn. */
+export function restFrom(socket: Socket): void {
+  readings.get(socket)?.rest();
+}
+
 /** A copy of the first bytes. */
 function copyOf(buffer: Buffer, length: number): Buffer {
   const copy = Buffer.allocUnsafe(length);
@@ -97,6 +138,7 @@ export class SharedReadSocket extends Socket {
     const options = { handle, allowHalfOpen: true, onread: reading.onread };
     super(options as ConstructorParameters<typeof Socket>[0]);
     this.reading = reading;
+    reading.attach(this);
   }
 }
 
@@ -149,6 +191,7 @@ function readShared(socket: TLSSocket, reading: SharedRead): void {
   const first = typeof buffer === 'function' ? buffer() : buffer;
   Object.assign(socket, { [onreadKeys.buffer]: first, [onreadKeys.callback]: callback, [onreadKeys.next]: buffer });
   handle.useUserBuffer(first);
+  reading.attach(socket);
 }
 
 /** Gives the one who takes a socket's bytes some that were read before he came. */

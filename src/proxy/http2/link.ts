@@ -25,6 +25,7 @@ import {
   writeUint32,
 } from '../../protocol/http2-frames.ts';
 import { RequestFields, ResponseFields, TrailerFields } from '../../protocol/http2-head.ts';
+import { restFrom } from '../shared-read.ts';
 import { Cost, dataEarning, FrameBudget } from './frame-budget.ts';
 import { HeadWriter } from './head-writer.ts';
 import { Output } from './output.ts';
@@ -226,18 +227,11 @@ export class Http2Link {
       count++;
     }
     if (frames.oversized) this.fail(ErrorCode.frameSize);
-    if (count > maxFramesAtOnce) this.#rest();
+    if (count > maxFramesAtOnce) restFrom(this.#socket);
     if (this.#gathering.length === 0) return;
     const gathering = this.#gathering;
     this.#gathering = [];
     for (const stream of gathering) stream.passGathered();
-  }
-
-  /** Reads no more before others have had their turn. */
-  #rest(): void {
-    const socket = this.#socket;
-    socket.pause();
-    setImmediate(() => socket.resume());
   }
 
   /** A stream has content that is to be passed on when all of this read has been looked at. */

@@ -50,15 +50,16 @@ export class UpstreamConnection implements Upstream {
     this.key = key;
     this.#user = user;
     this.#dialTimer = setTimeout(() => this.#dialFailed('timeout'), connectTimeoutMs);
+    const reading = new SharedRead(
+      (chunk) => this.#received(chunk),
+      (view) => this.#user?.onUpstreamGlance(view) === true,
+    );
     const target = {
       host: endpoint.address,
       port: endpoint.port,
       noDelay: true,
       allowHalfOpen: true,
-      onread: new SharedRead(
-        (chunk) => this.#received(chunk),
-        (view) => this.#user?.onUpstreamGlance(view) === true,
-      ).onread,
+      onread: reading.onread,
     };
     if (tls === null) {
       this.socket = connectTcp(target);
@@ -85,6 +86,7 @@ export class UpstreamConnection implements Upstream {
       socket.on('session', onSession);
       this.socket = socket;
     }
+    reading.attach(this.socket);
     this.writer = new DirectWriter(this.socket);
     this.socket.on('drain', () => this.#user?.onUpstreamDrain());
     this.socket.on('end', () => this.#ended());
