@@ -61,7 +61,26 @@ describe.skipIf(noHelm)('alerts', () => {
     expect(alerts.length).toBeGreaterThan(12);
     for (const { alert, expr } of alerts) {
       expect({ [alert]: unknown(expr) }).toEqual({ [alert]: [] });
-      expect(expr).toContain('{namespace="edge",job="headgate"');
+      // The namespace of a certificate is its Route's.
+      const own = alert === 'HeadgateCertificateExpires' ? '{job="headgate"}' : '{namespace="edge",job="headgate"';
+      expect(expr).toContain(own);
+    }
+  });
+
+  test('name the Route of a certificate whichever label has its namespace', async () => {
+    const told = async (honorLabels: boolean): Promise<Alert | undefined> => {
+      const alerts = await alertsOf(`--set=metrics.serviceMonitor.honorLabels=${honorLabels}`);
+      return alerts.find(({ alert }) => alert === 'HeadgateCertificateExpires');
+    };
+    for (const [honorLabels, label] of [
+      [true, 'namespace'],
+      [false, 'exported_namespace'],
+    ] as const) {
+      const { expr, annotations } = (await told(honorLabels)) ?? { expr: '', annotations: {} };
+      expect(expr).toBe(
+        `min by (${label}, route) (headgate_certificate_expiry_timestamp_seconds{job="headgate"}) - time() < 86400 * 7`,
+      );
+      expect(annotations['description']).toContain(`Route {{ $labels.${label} }}/{{ $labels.route }} `);
     }
   });
 
@@ -81,7 +100,7 @@ describe.skipIf(noHelm)('alerts', () => {
         .join()
         .matchAll(/\$labels\.(\w+)/g)) {
         const { expr } = alerts.find((other) => other.alert === alert) ?? { expr: '' };
-        const kept = [...expr.matchAll(/(?:sum|max) by \(([^)]*)\)/g)].map(([, names = '']) => names.split(', '));
+        const kept = [...expr.matchAll(/(?:sum|max|min) by \(([^)]*)\)/g)].map(([, names = '']) => names.split(', '));
         for (const names of kept.slice(0, 1)) expect(names, `${alert}: ${label}`).toContain(label);
       }
     }
