@@ -150,6 +150,11 @@ export class FrameReader {
     this.#at = 0;
   }
 
+  /** What of the pushed bytes has not been taken out. */
+  get rest(): Buffer {
+    return this.#chunk.subarray(this.#at);
+  }
+
   next(): boolean {
     if (this.oversized) return false;
     if (this.#split !== null) {

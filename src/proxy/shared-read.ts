@@ -38,7 +38,6 @@ export class SharedRead {
   /** The taker kept what it got last: it gets no more room than there are bytes. A record of TLS fills a quarter of a buffer. */
   #keeps = false;
   #smallReads = 0;
-  #rests = false;
   #socket: Socket | null = null;
 
   constructor(taker: Taker, glance: Glance) {
@@ -57,23 +56,16 @@ export class SharedRead {
   /** Names the socket that reads so. */
   attach(socket: Socket): void {
     this.#socket = socket;
-    readings.set(socket, this);
-  }
-
-  /** Makes the read that is under way the last one before others have had their turn. */
-  rest(): void {
-    this.#rests = true;
   }
 
   #read(length: number, buffer: Buffer): boolean {
     if (length < bulkBytes) this.#readSome(length, buffer);
     else this.#readMuch(length, buffer);
-    return !this.#rests || this.#goesOn();
+    return this.#smallReads < maxSmallReads || this.#goesOn();
   }
 
   /** Stops reading until the next turn; but whoever has paused the socket, or made it another's, reads on in his own time. */
   #goesOn(): boolean {
-    this.#rests = false;
     this.#smallReads = 0;
     const socket = this.#socket;
     if (socket === null || socket.destroyed || socket.isPaused()) return true;
@@ -84,7 +76,7 @@ export class SharedRead {
   }
 
   #readSome(length: number, buffer: Buffer): void {
-    if (++this.#smallReads === maxSmallReads) this.#rests = true;
+    this.#smallReads++;
     const isOwn = buffer !== shared.bytes;
     if (!isOwn && this.glance(shared.view(length))) return;
     const chunk = copyOf(buffer, length);
@@ -112,14 +104,6 @@ export class SharedRead {
     this.#own = isFree ? own : spares.take();
     this.#keeps = !isFree;
   }
-}
-
-/** By the sockets that read so. */
-const readings: WeakMap<Socket, SharedRead> = new WeakMap();
-
-/** For who takes a socket's bytes, and has had much to do with these: reads no more before others have had their turn. */
-export function restFrom(socket: Socket): void {
-  readings.get(socket)?.rest();
 }
 
 /** A copy of the first bytes. */

@@ -68,19 +68,16 @@ describe.skipIf(noHelm)('alerts', () => {
   });
 
   test('name the Route of a certificate whichever label has its namespace', async () => {
-    const told = async (honorLabels: boolean): Promise<Alert | undefined> => {
-      const alerts = await alertsOf(`--set=metrics.serviceMonitor.honorLabels=${honorLabels}`);
-      return alerts.find(({ alert }) => alert === 'HeadgateCertificateExpires');
-    };
     for (const [honorLabels, label] of [
       [true, 'namespace'],
       [false, 'exported_namespace'],
     ] as const) {
-      const { expr, annotations } = (await told(honorLabels)) ?? { expr: '', annotations: {} };
-      expect(expr).toBe(
+      const alerts = await alertsOf(`--set=metrics.serviceMonitor.honorLabels=${honorLabels}`);
+      const told = alerts.find(({ alert }) => alert === 'HeadgateCertificateExpires');
+      expect(told?.expr).toBe(
         `min by (${label}, route) (headgate_certificate_expiry_timestamp_seconds{job="headgate"}) - time() < 86400 * 7`,
       );
-      expect(annotations['description']).toContain(`Route {{ $labels.${label} }}/{{ $labels.route }} `);
+      expect(told?.annotations['description']).toContain(`Route {{ $labels.${label} }}/{{ $labels.route }} `);
     }
   });
 

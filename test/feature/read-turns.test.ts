@@ -8,9 +8,12 @@ import { expect, test } from 'vitest';
 import { createFieldReaders, Http2Link, type LinkUser } from '../../src/proxy/http2/link.ts';
 import { acceptSharedReads, takeFrom } from '../../src/proxy/shared-read.ts';
 import { makeCertificate } from '../support/certificates.ts';
+import { DataPlane } from '../support/data-plane.ts';
 import { data, flags, headers, preface, settings } from '../support/http2/frames.ts';
 import { block } from '../support/http2/hpack.ts';
-import { requestFields } from '../support/http2/raw-client.ts';
+import { RawClient, requestFields } from '../support/http2/raw-client.ts';
+import { getRequest, Peer } from '../support/peers.ts';
+import { route } from '../support/rules.ts';
 
 /** The window of a stream, all of which is used, so that everything may come at once. */
 const streamBytes = 131_072;
@@ -36,6 +39,7 @@ class Uploads implements LinkUser {
   onStreamsOver(): void {}
   onGoAway(): void {}
   onPong(): void {}
+  onTaken(): void {}
   onLinkFailed(code: number): void {
     throw new Error(`the connection failed: ${code}`);
   }
@@ -43,26 +47,23 @@ class Uploads implements LinkUser {
 
 function ignore(): void {}
 
-/** Reads from a socket until all has come; answers the most reads in one turn. `take` answers whether all has come. */
-function mostReads(socket: Socket, take: (bytes: Buffer) => boolean): Promise<number> {
-  return new Promise((done) => {
-    let most = 0;
-    let inTurn = 0;
-    let isWhole = false;
-    const taker = (bytes: Buffer): boolean => {
-      if (inTurn++ === 0) {
-        setImmediate(() => {
-          most = Math.max(most, inTurn);
-          inTurn = 0;
-          if (isWhole) done(most);
-        });
-      }
-      isWhole = take(bytes);
-      return true;
-    };
-    takeFrom(socket, taker, taker);
-    socket.resume();
-  });
+/** Reads from a socket until all has come; answers the most reads in one turn. */
+async function mostReads(socket: Socket, take: (bytes: Buffer) => void, isWhole: () => boolean): Promise<number> {
+  let most = 0;
+  let inTurn = 0;
+  const taker = (bytes: Buffer): boolean => {
+    inTurn++;
+    take(bytes);
+    return true;
+  };
+  takeFrom(socket, taker, taker);
+  socket.resume();
+  while (!isWhole()) {
+    await new Promise((turned) => setImmediate(turned));
+    most = Math.max(most, inTurn);
+    inTurn = 0;
+  }
+  return most;
 }
 
 test.each([
@@ -80,10 +81,11 @@ test.each([
   const uploads = new Uploads();
   const limits = { maxHeadBytes: 65_536, maxStreams: 100 };
   const link = new Http2Link('server', socket, uploads, createFieldReaders(65_536), limits, () => performance.now());
-  const most = mostReads(socket, (bytes) => {
-    link.take(bytes);
-    return uploads.bytes === streams * streamBytes;
-  });
+  const most = mostReads(
+    socket,
+    (bytes) => link.take(bytes),
+    () => uploads.bytes === streams * streamBytes,
+  );
   const ids = Array.from({ length: streams }, (_, i) => 2 * i + 1);
   const piece = Buffer.alloc(frameBytes, 'x');
   const frames = ids.flatMap((id) => Array.from({ length: streamBytes / frameBytes }, () => data(id, piece)));
@@ -114,13 +116,56 @@ test.each([
   client.setMaxSendFragment(recordBytes);
   const sent = Buffer.alloc(4_194_304, 'x');
   let came = 0;
-  const most = mostReads(socket, (bytes) => {
-    came += bytes.length;
-    return came === sent.length;
-  });
+  const most = mostReads(
+    socket,
+    (bytes) => {
+      came += bytes.length;
+    },
+    () => came === sent.length,
+  );
   client.write(sent);
   expect(await most).toBeGreaterThan(atLeast);
   expect(await most).toBeLessThan(atMost);
   client.destroy();
   socket.destroy();
+});
+
+/** Turns of the event loop until something has come. */
+async function turnsUntil(came: Promise<unknown>): Promise<number> {
+  let turns = 0;
+  let isOver = false;
+  void came.finally(() => {
+    isOver = true;
+  });
+  while (!isOver) {
+    await new Promise((turned) => setImmediate(turned));
+    turns++;
+  }
+  await came;
+  return turns;
+}
+
+const requests = 1_000;
+const redirected = route({ host: 'r.test', termination: 'edge', insecurePolicy: 'Redirect' });
+
+test('pipelined requests that the router answers: all in order, 64 in one turn, also for a client that has ended its half', async () => {
+  await using plane = await DataPlane.start(redirected);
+  using client = await Peer.connect(plane.httpPort);
+  client.socket.end(Array.from({ length: requests }, (_, i) => getRequest('r.test', `/${i}`)).join(''));
+  expect(await turnsUntil(client.ended)).toBeGreaterThan(requests / 64);
+  expect(client.end).toBe('fin');
+  const paths = [...client.text.matchAll(/\r\nLocation: https:\/\/r\.test[^/]*\/(\d+)\r\n/g)].map(([, path]) => path);
+  expect(paths).toEqual(Array.from({ length: requests }, (_, i) => String(i)));
+});
+
+test('requests over HTTP/2 that the router answers: all, a hundred in one turn', async () => {
+  await using plane = await DataPlane.start(redirected);
+  using client = await RawClient.connect(plane.httpPort);
+  const streams = Array.from({ length: requests }, () => client.newStream());
+  const fields = block(requestFields('r.test'));
+  const bothEnds = flags.endHeaders | flags.endStream;
+  client.write(...streams.map((stream) => headers(stream, fields, bothEnds)));
+  const outcomes = Promise.all(streams.map((stream) => client.outcome(stream)));
+  expect(await turnsUntil(outcomes)).toBeGreaterThan(requests / 103);
+  expect(new Set(await outcomes)).toEqual(new Set(['status 302']));
 });

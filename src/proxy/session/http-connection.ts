@@ -56,6 +56,12 @@ const prefaceHead = 'PRI * HTTP/2.0\r\n';
  */
 type Phase = 'idle' | 'head' | 'busy' | 'tunnel' | 'lingering' | 'over';
 
+/**
+ * Requests that the router answers by itself, from one read of many, before others have their turn. Without that, four clients
+ * that asked for redirects and did not wait for them had others wait for 1.2 seconds.
+ */
+const maxAnsweredAtOnce = 64;
+
 export class HttpConnection implements Downstream, DeadlineOwner {
   readonly framed = true;
   /** More was written to the client than it has taken. */
@@ -76,6 +82,8 @@ export class HttpConnection implements Downstream, DeadlineOwner {
   #phase: Phase = 'idle';
   #idleSinceMs: number;
   #advancing = false;
+  /** Requests have come that wait for others to have their turn. */
+  #resting = false;
   /** Whether a request has come. */
   #asked = false;
   #clientEnded = false;
@@ -145,7 +153,8 @@ export class HttpConnection implements Downstream, DeadlineOwner {
    * have one more answer to give, with which they end, they are left to it (Route semantics 5.23).
    */
   closeIdle(): void {
-    if (this.#phase === 'idle' && !this.#context.settings.idleCloseOnResponse) this.#linger('draining');
+    if (this.#phase !== 'idle' || this.#resting || this.#context.settings.idleCloseOnResponse) return;
+    this.#linger('draining');
   }
 
   // What the exchange asks for.
@@ -301,7 +310,7 @@ export class HttpConnection implements Downstream, DeadlineOwner {
     switch (this.#phase) {
       case 'idle':
         // Earlier answers are still on their way, and requests may be waiting behind them: the drain comes back here.
-        if (!this.blocked) this.#linger('client-closed');
+        if (!this.blocked && !this.#resting) this.#linger('client-closed');
         break;
       case 'head':
         this.#linger('client-aborted');
@@ -331,18 +340,31 @@ export class HttpConnection implements Downstream, DeadlineOwner {
 
   /** Answers one request after the other from what has come, until something has to be waited for. */
   #advance(): void {
-    if (this.#advancing) return;
+    if (this.#advancing || this.#resting) return;
     this.#advancing = true;
+    let answered = 0;
     while (
       (this.#phase === 'idle' || this.#phase === 'head') &&
       this.#input.length > 0 &&
       !this.blocked &&
+      answered < maxAnsweredAtOnce &&
       this.#readHead()
     ) {
-      // readHead did the work.
+      answered++;
     }
     this.#advancing = false;
-    if (this.#clientEnded) this.#clientEnd();
+    if (answered === maxAnsweredAtOnce && this.#phase === 'idle' && !this.blocked) this.#rest();
+    else if (this.#clientEnded) this.#clientEnd();
+  }
+
+  /** Leaves what has come to the next turn of the event loop. */
+  #rest(): void {
+    this.#resting = true;
+    this.#socket.pause();
+    setImmediate(() => {
+      this.#resting = false;
+      if (this.#phase === 'idle') this.#proceed();
+    });
   }
 
   /** Goes on with what came meanwhile, or with waiting for the next request. */

@@ -44,6 +44,8 @@ export class Http2Connection implements LinkUser, Http2ExchangeUser, DeadlineOwn
   #phase: 'open' | 'draining' | 'leaving' | 'lingering' | 'over' = 'open';
   #idleSinceMs: number;
   #asked = false;
+  /** Whether no head was under way when bytes were dealt with last. */
+  #wasBetween = false;
   #clientEnded = false;
   #lingering: Lingering | null = null;
 
@@ -166,6 +168,13 @@ export class Http2Connection implements LinkUser, Http2ExchangeUser, DeadlineOwn
     if (this.#link.streams.size === 0) this.#end('draining');
   }
 
+  onTaken(): void {
+    const wasBetween = this.#wasBetween;
+    this.#wasBetween = this.#link.betweenFrames;
+    // A head that has begun has to come to its end, as in HTTP/1.1.
+    if (wasBetween && !this.#wasBetween && !this.#link.over) this.#setDeadline();
+  }
+
   onLinkFailed(code: number): void {
     const name = errorName(code);
     this.#context.metrics.series('headgate_http2_errors_total', name).value++;
@@ -202,10 +211,7 @@ export class Http2Connection implements LinkUser, Http2ExchangeUser, DeadlineOwn
       this.#lingering?.take(chunk);
       return;
     }
-    const wasBetween = this.#link.betweenFrames;
     this.#link.take(chunk);
-    // A head that has begun has to come to its end, as in HTTP/1.1.
-    if (wasBetween && !this.#link.betweenFrames && !this.#link.over) this.#setDeadline();
   }
 
   #ended(): void {

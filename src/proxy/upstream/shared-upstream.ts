@@ -231,6 +231,8 @@ export class SharedUpstream implements UpstreamUser, LinkUser {
 
   onPong(): void {}
 
+  onTaken(): void {}
+
   onLinkFailed(): void {
     this.destroy();
   }
