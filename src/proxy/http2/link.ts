@@ -220,7 +220,7 @@ export class Http2Link {
     return stream;
   }
 
-  /** Takes bytes of the peer's, and holds on to none of them. */
+  /** Takes bytes of the peer's, which may be overwritten then. */
   take(chunk: Buffer): void {
     if (this.#over) return;
     if (this.#postponed.length > 0) {
