@@ -12,10 +12,13 @@ const bufferBytes = 65_536;
 const bulkBytes = 16_384;
 
 /**
- * The last of so many small reads is the last of its turn. 64 kB of TLS hold thousands of records of a few bytes, each a read,
- * and the event loop would take 64 kB 32 times in a row: four clients that sent such records had others wait for 1.6 seconds.
+ * After so much of a connection others have their turn: 256 small reads, or half a megabyte in large ones. The event loop would
+ * read 64 kB 32 times in a row, and 64 kB of TLS hold thousands of records of a few bytes, each a read: four clients that sent
+ * such records had others wait for 1.6 seconds.
  */
-const maxSmallReads = 256;
+const maxWork = 256;
+/** What a read counts for besides one: bytes, shifted to the right by so much. */
+const workShift = 11;
 
 const shared: ViewedBuffer = new ViewedBuffer(bufferBytes);
 
@@ -37,7 +40,7 @@ export class SharedRead {
   #own: Buffer | null = null;
   /** The taker kept what it got last: it gets no more room than there are bytes. A record of TLS fills a quarter of a buffer. */
   #keeps = false;
-  #smallReads = 0;
+  #work = 0;
   #socket: Socket | null = null;
 
   constructor(taker: Taker, glance: Glance) {
@@ -61,12 +64,13 @@ export class SharedRead {
   #read(length: number, buffer: Buffer): boolean {
     if (length < bulkBytes) this.#readSome(length, buffer);
     else this.#readMuch(length, buffer);
-    return this.#smallReads < maxSmallReads || this.#goesOn();
+    this.#work += 1 + (length >>> workShift);
+    return this.#work < maxWork || this.#goesOn();
   }
 
   /** Stops reading until the next turn; but whoever has paused the socket, or made it another's, reads on in his own time. */
   #goesOn(): boolean {
-    this.#smallReads = 0;
+    this.#work = 0;
     const socket = this.#socket;
     if (socket === null || socket.destroyed || socket.isPaused()) return true;
     setImmediate(() => {
@@ -76,7 +80,6 @@ export class SharedRead {
   }
 
   #readSome(length: number, buffer: Buffer): void {
-    this.#smallReads++;
     const isOwn = buffer !== shared.bytes;
     if (!isOwn && this.glance(shared.view(length))) return;
     const chunk = copyOf(buffer, length);
