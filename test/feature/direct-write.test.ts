@@ -1,31 +1,15 @@
 // Writing past the stream machinery: the same bytes in the same order, whatever the kernel takes at once.
 
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
 import { expect, test } from 'vitest';
 import { DirectWriter } from '../../src/proxy/direct-write.ts';
-import { makeCertificate } from '../support/certificates.ts';
-
-/** Two ends of one connection. */
-async function pair(isTls: boolean): Promise<[Socket, Socket]> {
-  const { certificate, key } = makeCertificate({ names: ['localhost'] });
-  const server = isTls ? createTlsServer({ cert: certificate, key }) : createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  const options = { port, host: '127.0.0.1', rejectUnauthorized: false };
-  const client = isTls ? connectTls(options) : connect(options);
-  const [accepted] = (await once(server, isTls ? 'secureConnection' : 'connection')) as [Socket];
-  server.close();
-  return [client, accepted];
-}
+import { socketPair } from '../support/socket-pair.ts';
 
 test.each([
   ['plain', false],
   ['TLS', true],
 ] as const)('small and large pieces, text and bytes, to a reader that comes late: %s', async (_title, isTls) => {
-  const [client, accepted] = await pair(isTls);
+  const [client, accepted] = await socketPair(isTls);
   const writer = new DirectWriter(accepted);
   const sent: Buffer[] = [];
   let isFull = false;
@@ -56,7 +40,7 @@ test.each([
 ] as const)(
   'what was lent and came back, or was copied, may be overwritten at once; what was kept may not: %s',
   async (_title, isTls, expected) => {
-    const [client, accepted] = await pair(isTls);
+    const [client, accepted] = await socketPair(isTls);
     const writer = new DirectWriter(accepted);
     const outcomes = new Set<string>();
     const sent: Buffer[] = [];
@@ -86,7 +70,7 @@ test.each([
 );
 
 test('TLS: what the stream is given behind a direct write, its end too, comes in order', async () => {
-  const [client, accepted] = await pair(true);
+  const [client, accepted] = await socketPair(true);
   const writer = new DirectWriter(accepted);
   const received: Buffer[] = [];
   client.on('data', (chunk: Buffer) => received.push(chunk));
@@ -103,7 +87,7 @@ test('TLS: what the stream is given behind a direct write, its end too, comes in
 });
 
 test('a peer that is gone: the socket closes, and nothing is thrown', async () => {
-  const [client, accepted] = await pair(false);
+  const [client, accepted] = await socketPair(false);
   const writer = new DirectWriter(accepted);
   accepted.on('error', () => {});
   client.resetAndDestroy();

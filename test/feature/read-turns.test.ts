@@ -3,17 +3,17 @@
 
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import { expect, test } from 'vitest';
 import { createFieldReaders, Http2Link, type LinkUser } from '../../src/proxy/http2/link.ts';
 import { acceptSharedReads, takeFrom } from '../../src/proxy/shared-read.ts';
-import { makeCertificate } from '../support/certificates.ts';
 import { DataPlane } from '../support/data-plane.ts';
 import { data, flags, headers, preface, settings } from '../support/http2/frames.ts';
 import { block } from '../support/http2/hpack.ts';
 import { RawClient, requestFields } from '../support/http2/raw-client.ts';
 import { getRequest, Peer } from '../support/peers.ts';
 import { route } from '../support/rules.ts';
+import { socketPair } from '../support/socket-pair.ts';
 
 /** The window of a stream, all of which is used, so that everything may come at once. */
 const streamBytes = 131_072;
@@ -103,18 +103,8 @@ test.each([
   // Half a megabyte, likewise.
   { title: 'as large as they may be', recordBytes: 16_384, atLeast: 5, atMost: 36 },
 ])('records of TLS in one turn: $title', async ({ recordBytes, atLeast, atMost }) => {
-  const { certificate, key } = makeCertificate({ names: ['localhost'] });
-  const server = createTlsServer({ cert: certificate, key });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  const client = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false });
-  const [[socket]] = (await Promise.all([once(server, 'secureConnection'), once(client, 'secureConnect')])) as [
-    [Socket],
-    unknown,
-  ];
-  server.close();
-  client.setMaxSendFragment(recordBytes);
+  const [client, socket] = await socketPair(true);
+  (client as TLSSocket).setMaxSendFragment(recordBytes);
   const sent = Buffer.alloc(4_194_304, 'x');
   let came = 0;
   const most = mostReads(

@@ -1,14 +1,12 @@
 // Requests that the router answers by itself, as fast as it takes them: no pod slows them down, and one read of a connection
 // holds thousands. Others must have their turn in between.
 
-import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { BesiegedRouter, expectHeld, tellToll } from '../support/http2/besieged-router.ts';
 import { flags, headers } from '../support/http2/frames.ts';
 import { indexed, keptLiteral } from '../support/http2/hpack.ts';
 import { RawClient } from '../support/http2/raw-client.ts';
+import { getRequest, Peer } from '../support/peers.ts';
 import { routeYaml, serviceYaml } from '../support/pods.ts';
 
 const connections = 4;
@@ -38,33 +36,19 @@ beforeAll(async () => {
 afterAll(() => besieged[Symbol.asyncDispose]());
 
 /** Sends requests without waiting for answers until the time has come; how many bytes of answers came. */
-async function pipeline(socket: Socket, host: string, endMs: number): Promise<number> {
-  const requests = Buffer.from(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`.repeat(5_000));
-  let received = 0;
-  socket.on('data', (bytes: Buffer) => {
-    received += bytes.length;
-  });
-  while (performance.now() < endMs) {
-    if (socket.write(requests)) await new Promise((turned) => setImmediate(turned));
-    else
-      await Promise.race([once(socket, 'drain'), new Promise((late) => setTimeout(late, endMs - performance.now()))]);
-  }
-  socket.destroy();
-  return received;
+async function pipeline(client: Peer, host: string, endMs: number): Promise<number> {
+  using _ = client;
+  const requests = getRequest(host).repeat(5_000);
+  while (performance.now() < endMs) await client.write(requests);
+  return client.receivedBytes;
 }
 
 async function http1(host: string, endMs: number): Promise<number> {
-  return await pipeline(connect(besieged.httpPort, '127.0.0.1'), host, endMs);
+  return await pipeline(await Peer.connect(besieged.httpPort), host, endMs);
 }
 
 async function http1OverTls(host: string, endMs: number): Promise<number> {
-  const socket = connectTls({
-    port: besieged.httpsPort,
-    host: '127.0.0.1',
-    servername: host,
-    rejectUnauthorized: false,
-  });
-  return await pipeline(socket, host, endMs);
+  return await pipeline(await Peer.connectTls(besieged.httpsPort, { servername: host }), host, endMs);
 }
 
 /** Requests of 13 bytes each, once the table of the connection knows the Host. */

@@ -242,7 +242,7 @@ export class Http2Link {
     }
     if (frames.oversized) this.fail(ErrorCode.frameSize);
     if (this.#gathering.length > 0) this.#passGathered();
-    if (done >= maxWork && !this.#over && frames.rest.length > 0) this.#postpone(frames.rest);
+    if (done >= maxWork && !this.#over) this.#postpone(frames.rest);
     this.#user.onTaken();
   }
 
@@ -254,6 +254,7 @@ export class Http2Link {
 
   /** Leaves bytes to the next turn of the event loop, and reads no more until they have been dealt with. */
   #postpone(rest: Buffer): void {
+    if (rest.length === 0) return;
     this.#postponed.append(Buffer.from(rest));
     this.#socket.pause();
     setImmediate(() => {
