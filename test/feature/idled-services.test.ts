@@ -1,7 +1,7 @@
 // The address of an idled Service refuses, or says nothing, until its pods are there: who asked first is held until then.
 
 import { createServer, type Server, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTls, createSecureContext, type TlsOptions } from 'node:tls';
 import { describe, expect, test } from 'vitest';
 import type { Change } from '../../src/table/delta.ts';
 import type { Endpoint } from '../../src/table/entries.ts';
@@ -58,10 +58,10 @@ function idled(address: ClusterAddress, wish: Partial<RouteWish> = {}): Change[]
   return route({ host: 'a.test', services, ...wish });
 }
 
-/** Waits until so many connections have failed. */
-function failed(plane: DataPlane, count: number, how = 'refused'): Promise<number> {
+/** Waits until so many connections have been refused. */
+function failed(plane: DataPlane, count: number): Promise<number> {
   return eventually(
-    async () => plane.metric('headgate_upstream_connects_total', how),
+    async () => plane.metric('headgate_upstream_connects_total', 'refused'),
     (failures) => failures >= count,
   );
 }
@@ -120,19 +120,23 @@ describe('the first request', () => {
 
   test('where the address says nothing, it is dialled again and again', async () => {
     const made = makeCertificate({ names: ['pod'] });
+    const context = createSecureContext({ cert: made.certificate, key: made.key });
+    let hellos = 0;
     // A handshake is part of connecting: whoever takes the connection and no more lets it time out.
-    await using silent = await Pod.start();
-    const services = [{ service: 'asleep', pods: [silent.port], idled: true }] as const;
-    await using pod = await Pod.start(answering(ok('pod')), { cert: made.certificate, key: made.key });
+    const SNICallback: TlsOptions['SNICallback'] = (_name, found) => {
+      hellos += 1;
+      if (hellos > 2) found(null, context);
+    };
+    await using pod = await Pod.start(answering(ok('awake')), { SNICallback });
+    const services = [{ service: 'asleep', pods: [pod.port], idled: true }] as const;
     await using plane = await DataPlane.start(
       route({ host: 'a.test', termination: 'reencrypt', insecurePolicy: 'Allow', services }),
-      { settings: { connectTimeoutMs: 100 } },
+      { settings },
     );
     using client = await Peer.connect(plane.httpPort);
     await client.write(getRequest('a.test'));
-    await failed(plane, 2, 'timeout');
-    plane.put(backend('asleep', [pod.port]));
-    expect((await client.message()).body.toString()).toBe('pod');
+    expect((await client.message()).body.toString()).toBe('awake');
+    expect(plane.metric('headgate_upstream_connects_total', 'timeout')).toBe(hellos - 1);
   });
 
   test('leaves nothing behind when its client goes during the pause', async () => {
