@@ -331,6 +331,22 @@ describe.concurrent('what it holds', () => {
     reading.server.delete('Secret', 'shop', 's');
     await reading.until(() => reading.told.length === 2);
     expect(reading.told[1]).toEqual(fault([], 'absent'));
+    const data = { text: '%%' };
+    reading.server.create({ kind: 'Secret', metadata: { name: 's', namespace: 'shop' }, data });
+    expect(await reading.answer(3)).toEqual(fault([], 'unreadable', expect.stringContaining('illegal base64 data')));
+  });
+
+  test('known to be absent: a watch that fails says nothing about it', async () => {
+    const prepare = (server: ApiServer): void => {
+      server.fault({ kind: 'status', code: 504, match: { resource: 'secrets', verb: 'watch' } });
+    };
+    await using reading = await Reading.started(prepare);
+    expect(await reading.answer()).toEqual(fault([], 'absent'));
+    await reading.watching();
+    expect(reading.problems).toEqual([expect.stringMatching(/^shop\/s: Secret: /)]);
+    addSecret(reading.server);
+    await reading.holding('first');
+    expect(reading.told).toHaveLength(2);
   });
 
   test('what is known stays while the API server is away', async () => {

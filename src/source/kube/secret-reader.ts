@@ -97,7 +97,7 @@ export class SecretReader {
   #read(): void {
     if (this.#informer !== null) return;
     const { client, namespace, name, inactivityMs, onEvent, onProblem } = this.#options;
-    let wasSeen = false;
+    let known: 'nothing' | 'absent' | 'unreadable' | 'manifest' = 'nothing';
     const informer = new Informer({
       client,
       resource: { apiVersion: 'v1', kind: 'Secret', path: this.#path },
@@ -108,19 +108,24 @@ export class SecretReader {
       onMissing: null,
       onEvents: (events) => {
         for (const event of events) {
-          wasSeen = true;
+          known = event.manifest === undefined ? 'absent' : 'manifest';
           if (event.manifest !== undefined) onEvent(event);
           else this.#tell({ denied: [], read: 'absent', message: '' });
         }
       },
       onSynced: () => {
-        if (!wasSeen) this.#tell({ denied: [], read: 'absent', message: '' });
+        if (known !== 'nothing') return;
+        known = 'absent';
+        this.#tell({ denied: [], read: 'absent', message: '' });
       },
       onProblem: (reason, key) => {
         onProblem(`${namespace}/${name}: ${reason}`);
-        // What was read before stays in force, as everywhere; but a Route that waits for its first answer must get one.
-        if (!wasSeen) this.#tell({ denied: [], read: 'unreadable', message: reason });
-        if (key !== null) wasSeen = true;
+        // What is known stays in force, as everywhere, that there is none included; but a Route that waits for its first
+        // answer must get one. Of an object that makes no sense the last version that did stays in force.
+        const isNews = key === null ? known === 'nothing' : known !== 'manifest';
+        if (!isNews) return;
+        if (key !== null) known = 'unreadable';
+        this.#tell({ denied: [], read: 'unreadable', message: reason });
       },
     });
     this.#informer = informer;
