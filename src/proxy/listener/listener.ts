@@ -9,9 +9,16 @@ import { acceptSharedReads } from '../shared-read.ts';
 
 /** Connections that the kernel completes ahead of us; it cuts this down to net.core.somaxconn. */
 const backlog = 4096;
-/** Event loop turns without a new connection after which the accept queue counts as empty. */
-const quietTurns = 3;
+/** After so long without a new connection nobody is about to come whom the last answers have set free. */
+const quietMs = 25;
+/** The other workers may close so much later, and whoever has his answer from this one comes again to them. */
+const otherWorkersMs = 50;
+/** Under a load that never rests the port is closed all the same. */
 const maxFinalAcceptMs = 250;
+/** Event loop turns in which nothing came, one after the other: the accept queue is empty. */
+const emptyTurns = 3;
+/** Such a turn is short: it is in the time behind its look at the queue that somebody can still come and be reset. */
+const shortTurnMs = 0.2;
 
 export type NewSession = (
   listener: ListenerName,
@@ -27,7 +34,8 @@ export class Listener {
   readonly #mayAccept: () => boolean;
   readonly #accepted: Series;
   readonly #refused: Series;
-  #acceptedNow = 0;
+  /** Connections that were taken while the port is being closed; null before and after. */
+  #held: Socket[] | null = null;
 
   /** `mayAccept`: whether the worker has room for one more. */
   constructor(name: ListenerName, newSession: NewSession, mayAccept: () => boolean, metrics: Metrics) {
@@ -57,20 +65,39 @@ export class Listener {
 
   /**
    * Stops accepting. First what waits in the accept queue is taken: those clients believe that they are connected, and
-   * closing would reset them.
+   * closing would reset them. They are served once the port is closed: whoever has his answer comes again, and the queue
+   * would never be empty.
    */
   async close(): Promise<void> {
-    const deadline = performance.now() + maxFinalAcceptMs;
-    for (let quiet = 0; quiet < quietTurns && performance.now() < deadline; quiet++) {
-      const before = this.#acceptedNow;
-      await new Promise((resolve) => setImmediate(resolve));
-      if (this.#acceptedNow !== before) quiet = -1;
+    const held: Socket[] = [];
+    this.#held = held;
+    const startMs = performance.now();
+    for (let quietSinceMs = startMs, nowMs = startMs, count = 0; this.sessions.size > 0; nowMs = performance.now()) {
+      if (held.length !== count) quietSinceMs = nowMs;
+      count = held.length;
+      if (nowMs - quietSinceMs >= quietMs || nowMs - startMs >= maxFinalAcceptMs) break;
+      await new Promise((resolve) => setTimeout(resolve, 1));
     }
+    await untilEmpty(held, startMs + 2 * maxFinalAcceptMs);
     this.#server.close();
+    this.#held = null;
+    if (held.length > 0) await new Promise((resolve) => setTimeout(resolve, otherWorkersMs));
+    for (const socket of held) {
+      this.#serve(socket);
+      socket.resume();
+    }
   }
 
   #accept(socket: Socket): void {
-    this.#acceptedNow++;
+    if (this.#held === null) {
+      this.#serve(socket);
+      return;
+    }
+    socket.pause();
+    this.#held.push(socket);
+  }
+
+  #serve(socket: Socket): void {
     if (!this.#mayAccept()) {
       this.#refused.value++;
       socket.destroy();
@@ -80,5 +107,16 @@ export class Listener {
     const session = this.#newSession(this.name, socket, (ended) => this.sessions.delete(ended));
     // One whose source holds enough already is over before it has begun.
     if (!session.over) this.sessions.add(session);
+  }
+}
+
+/** Waits for a moment in which nobody is in the accept queue; no longer than until `deadlineMs`. */
+async function untilEmpty(held: readonly Socket[], deadlineMs: number): Promise<void> {
+  let before = performance.now();
+  for (let empty = 0, count = held.length; empty < emptyTurns && before < deadlineMs; count = held.length) {
+    await new Promise((resolve) => setImmediate(resolve));
+    const nowMs = performance.now();
+    empty = held.length === count && nowMs - before < shortTurnMs ? empty + 1 : 0;
+    before = nowMs;
   }
 }
