@@ -13,6 +13,11 @@ export class CheckRecord {
     return this.#down;
   }
 
+  /** Whether it is down, or what was seen last speaks against its being up. */
+  get doubtful(): boolean {
+    return this.#down || this.#against > 0;
+  }
+
   /** Takes a result. True if the Endpoint's state has changed by it. */
   add(result: 'reached' | 'failed'): boolean {
     if ((result === 'failed') === this.#down) {
