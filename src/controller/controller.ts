@@ -29,6 +29,8 @@ const maxAwaited = 10_000;
 /** A worker that has not taken over a Revision for so long does not work; without it the table goes on. */
 const ackTimeoutMs = 10_000;
 const ackCheckMs = 1_000;
+/** At start all verdicts come into force at once: telling of 10,000 in one turn held up everything else for 100 ms. */
+const verdictsPerTurn = 250;
 const sweepRetryMs = 30_000;
 /** A replica with the settings of before may have been at work beside the first sweep: it ends with the rolling update. */
 const secondSweepMs = 600_000;
@@ -281,13 +283,17 @@ export class Controller {
     this.#tellVerdicts();
   }
 
-  /** Tells the verdicts whose Revision every worker serves. */
+  /** Tells the verdicts whose Revision every worker serves; many in parts, between which others have their turn. */
   #tellVerdicts(): void {
-    const open = this.#awaitedVerdicts.findIndex(({ revision }) => !this.#publisher.acknowledged(revision));
-    if (open === 0) return;
-    const served = open < 0 ? this.#awaitedVerdicts : this.#awaitedVerdicts.slice(0, open);
-    this.#awaitedVerdicts = open < 0 ? [] : this.#awaitedVerdicts.slice(open);
-    for (const { route, isFirst } of served) this.#status?.inForce(route, isFirst);
+    let told = 0;
+    for (const { revision, route, isFirst } of this.#awaitedVerdicts) {
+      if (told === verdictsPerTurn || !this.#publisher.acknowledged(revision)) break;
+      this.#status?.inForce(route, isFirst);
+      told++;
+    }
+    if (told === 0) return;
+    this.#awaitedVerdicts = this.#awaitedVerdicts.slice(told);
+    if (told === verdictsPerTurn) setImmediate(() => this.#tellVerdicts());
   }
 
   #acked(): void {

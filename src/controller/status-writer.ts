@@ -81,6 +81,8 @@ export class StatusWriter {
   #suspendedUntilMs = 0;
   #patienceMs = 0;
   #timer: NodeJS.Timeout | undefined;
+  /** When the timer is due, in ms; never where there is none. */
+  #wakeMs = Number.POSITIVE_INFINITY;
   #isClosed = false;
 
   constructor(api: RouteApi, settings: StatusSettings, subject: StatusSubject, log: Log, metrics: Metrics) {
@@ -228,9 +230,14 @@ export class StatusWriter {
   }
 
   #wake(inMs: number): void {
-    if (this.#isClosed) return;
+    const atMs = performance.now() + inMs;
+    if (this.#isClosed || this.#wakeMs <= atMs) return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#pump(), inMs);
+    this.#wakeMs = atMs;
+    this.#timer = setTimeout(() => {
+      this.#wakeMs = Number.POSITIVE_INFINITY;
+      this.#pump();
+    }, inMs);
   }
 
   /** Starts what is due, as far as rate and concurrency allow. */

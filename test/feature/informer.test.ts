@@ -229,9 +229,9 @@ describe.concurrent('list, then watch', () => {
     expect(observed.toldSince(3)).toEqual(['+r0', '-r1', '+new']);
   });
 
-  test('pages: each is told when it comes, and the view is whole at the end', async () => {
+  test('pages: each is told when it comes, in parts, and the view is whole at the end', async () => {
     await using observed = await Observed.started((server) => addRoutes(server, 620));
-    expect(observed.batches.map(({ length }) => length)).toEqual([250, 250, 120]);
+    expect(observed.batches.map(({ length }) => length)).toEqual([...new Array(12).fill(50), 20]);
     expect(observed.requests('list').map(({ query }) => query['limit'])).toEqual(['250', '250', '250']);
     expect(observed.agrees()).toBe(true);
     expect(observed.synced).toBe(1);

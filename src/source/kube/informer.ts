@@ -1,7 +1,7 @@
 // One kind of object, listed once and watched from then on. It tells differences only; what it cannot see it leaves as it
 // was: nothing is ever removed because the API server failed to answer.
 
-import { setTimeout as delay } from 'node:timers/promises';
+import { setTimeout as delay, setImmediate as immediate } from 'node:timers/promises';
 import type { Decoded } from '../decode-manifest.ts';
 import { type ManifestEvent, type ManifestKey, manifestKey } from '../manifests.ts';
 import { type ApiClient, ApiError, asApiError, type Query } from './api-client.ts';
@@ -37,6 +37,8 @@ export type InformerOptions = {
   readonly onMissing: (() => void) | null;
 };
 
+/** Objects of a page that are read in one turn of the event loop. */
+const objectsPerTurn = 50;
 /** A list that lacks more than half of what is known, and more than this, is asked for again; so is an empty one. */
 const suspiciousLoss = 10;
 const secondLookMs = 1_000;
@@ -185,9 +187,7 @@ export class Informer {
           );
           this.#ended.signal.throwIfAborted();
           this.#heardMs = performance.now();
-          const events: ManifestEvent[] = [];
-          for (const item of page.items) this.#take(item, events, found);
-          if (events.length > 0) this.#options.onEvents(events);
+          await this.#takeAll(page.items, found);
           next = page.next;
           if (next === '') return { found, version: page.version };
         }
@@ -196,6 +196,19 @@ export class Informer {
         if (next !== '' && error instanceof ApiError && error.code === 410 && tries <= maxPagedTries) continue;
         throw error;
       }
+    }
+  }
+
+  /** Takes the objects of a page in parts, between which others have their turn. */
+  async #takeAll(items: readonly unknown[], found: Set<ManifestKey>): Promise<void> {
+    for (let at = 0; at < items.length; at += objectsPerTurn) {
+      if (at > 0) {
+        await immediate();
+        this.#ended.signal.throwIfAborted();
+      }
+      const events: ManifestEvent[] = [];
+      for (const item of items.slice(at, at + objectsPerTurn)) this.#take(item, events, found);
+      if (events.length > 0) this.#options.onEvents(events);
     }
   }
 
