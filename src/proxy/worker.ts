@@ -2,6 +2,7 @@
 // in force, and ends when told to drain or when the supervisor is gone.
 
 import { readFileSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import type { Config } from '../config/schema.ts';
 import type { HeadLimits } from '../protocol/field-lines.ts';
 import { spellingsOf } from '../protocol/field-spelling.ts';
@@ -72,6 +73,8 @@ export function runWorker(): void {
       void worker.drain(worker.settings.shutdownTimeoutMs);
     },
   );
+  flushCompileCache();
+  notify({ kind: 'loaded' });
 }
 
 class Worker {

@@ -64,6 +64,8 @@ export type Notice =
   | { readonly kind: 'rows'; readonly request: number; readonly rows: TallyRows }
   /** A controller: these are rows of what is not in the table any more. */
   | { readonly kind: 'forget'; readonly keys: readonly string[] }
+  /** A worker has loaded its code, and left it in the compile cache for others. */
+  | { readonly kind: 'loaded' }
   /** A worker accepts connections; a controller has published its first table. */
   | { readonly kind: 'serving' }
   /** The child cannot do its work, and says why before it ends. */

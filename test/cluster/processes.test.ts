@@ -1,5 +1,6 @@
 // Deaths and drains of the real processes under a real load.
 
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { Load } from '../support/load.ts';
 import { getRequest, Peer, Pod } from '../support/peers.ts';
@@ -11,6 +12,10 @@ function folderFor(pod: { readonly port: number }): ManifestFolder {
   const folder = new ManifestFolder();
   folder.write('all.yaml', routeYaml('web', 'web.test', 'web') + serviceYaml('web', [pod.port]));
   return folder;
+}
+
+function residentKb(pid: number): number {
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
 }
 
 describe('a worker is killed', () => {
@@ -42,6 +47,23 @@ describe('a worker is killed', () => {
     expect(await router.metric('headgate_requests_total')).toBeGreaterThan(counted);
     expect(await router.metric('headgate_process_starts_total', 'worker-0')).toBe(2);
   });
+});
+
+test('workers load what the first one has compiled, and so does who comes after one that died', async () => {
+  await using pod = await NamedPod.start('pod');
+  using folder = folderFor(pod);
+  await using router = await RunningRouter.start(folder, ['--workers', '3']);
+  const resident = async (): Promise<number[]> => (await router.processes()).workers.map(({ pid }) => residentKb(pid));
+  const [first = 0, ...others] = await resident();
+  // Who strips types has a parser of TypeScript in memory.
+  for (const other of others) expect(other).toBeLessThan(0.85 * first);
+  const { pid = 0 } = (await router.processes()).workers[0] ?? {};
+  process.kill(pid, 'SIGKILL');
+  await eventually(
+    () => router.processes(),
+    ({ workers }) => workers.length === 3 && workers.every((worker) => worker.serving && worker.pid !== pid),
+  );
+  expect((await resident())[0]).toBeLessThan(0.85 * first);
 });
 
 describe('the controller is killed', () => {
