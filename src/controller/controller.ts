@@ -37,7 +37,7 @@ const secondSweepMs = 600_000;
 
 /** What waits until every worker serves a Revision. */
 type Awaited = { readonly revision: Revision; readonly sinceMs: number };
-type AwaitedVerdict = { readonly revision: Revision; readonly route: RouteKey; readonly isFirst: boolean };
+type AwaitedVerdict = { readonly known: KnownVerdict; readonly route: RouteKey; readonly isFirst: boolean };
 
 export class Controller {
   readonly #log: Log;
@@ -270,11 +270,13 @@ export class Controller {
     const sinceMs = this.#dirtySinceMs;
     const { delta, verdicts } = this.#reconciler.step();
     if (!this.#reconciler.dirty) this.#dirtySinceMs = 0;
-    const { revision } = this.#reconciler;
     for (const change of verdicts) {
       if (change.isNew) this.#logVerdict(change);
       const route = keyOfRoute(change.route);
-      if (this.#status !== null) this.#awaitedVerdicts.push({ revision, route, isFirst: !this.#synced });
+      const known = this.#reconciler.verdicts.get(route);
+      if (this.#status !== null && known !== undefined) {
+        this.#awaitedVerdicts.push({ known, route, isFirst: !this.#synced });
+      }
     }
     if (delta !== null && this.#synced) {
       if (this.#awaited.length < maxAwaited) this.#awaited.push({ revision: delta.to, sinceMs });
@@ -286,10 +288,11 @@ export class Controller {
   /** Tells the verdicts whose Revision every worker serves; many in parts, between which others have their turn. */
   #tellVerdicts(): void {
     let told = 0;
-    for (const { revision, route, isFirst } of this.#awaitedVerdicts) {
-      if (told === verdictsPerTurn || !this.#publisher.acknowledged(revision)) break;
-      this.#status?.inForce(route, isFirst);
+    for (const { known, route, isFirst } of this.#awaitedVerdicts) {
+      if (told === verdictsPerTurn || !this.#publisher.acknowledged(known.revision)) break;
       told++;
+      // One that has taken its place since may not be served yet: it is told with its own Revision.
+      if (this.#reconciler.verdicts.get(route) === known) this.#status?.inForce(route, isFirst);
     }
     if (told === 0) return;
     this.#awaitedVerdicts = this.#awaitedVerdicts.slice(told);
