@@ -286,6 +286,19 @@ describe.concurrent('what it holds', () => {
     expect(await reading.answer(2)).toEqual(fault([], 'absent'));
   });
 
+  test('nobody could make sense of it, and it was deleted while nobody saw it', async () => {
+    const prepare = (server: ApiServer): void => {
+      server.create({ kind: 'Secret', metadata: { name: 's', namespace: 'shop' }, data: { text: '%' } });
+    };
+    await using reading = await Reading.started(prepare);
+    expect(await reading.answer()).toEqual(fault([], 'unreadable', expect.stringContaining('illegal base64 data')));
+    await reading.watching();
+    await reading.server.stop();
+    reading.server.delete('Secret', 'shop', 's');
+    await reading.server.restart({ keepHistory: false });
+    expect(await reading.answer(2)).toEqual(fault([], 'absent'));
+  });
+
   test('of another type: told as it is', async () => {
     await using reading = await Reading.started((server) => addSecret(server, 'first', 's', 'Opaque'));
     expect(await reading.answer()).toMatchObject({ kind: 'Secret', type: 'Opaque', data: { text: 'first' } });

@@ -147,17 +147,18 @@ export class Informer {
     let suspected: ReadonlySet<ManifestKey> = new Set();
     for (;;) {
       const { found, version } = await this.#pages();
-      const lost = [...this.#told.keys()].filter((key) => !found.has(key));
+      const known = [...this.#told.keys(), ...this.#refused];
+      const lost = known.filter((key) => !found.has(key));
       const unexpected = lost.filter((key) => !suspected.has(key)).length;
       const isEmptied = found.size === 0 && unexpected > 0;
-      const isGreat = unexpected > suspiciousLoss && unexpected > this.#told.size / 2;
+      const isGreat = unexpected > suspiciousLoss && unexpected > known.length / 2;
       if (!isEmptied && !isGreat) {
         this.#version = version;
         this.#forget(lost);
         break;
       }
       this.#options.onProblem(
-        `${this.#options.resource.kind}: the list lacks ${lost.length} of ${this.#told.size} objects; asking again`,
+        `${this.#options.resource.kind}: the list lacks ${lost.length} of ${known.length} objects; asking again`,
         null,
       );
       suspected = new Set(lost);
@@ -171,7 +172,10 @@ export class Informer {
   }
 
   #forget(lost: readonly ManifestKey[]): void {
-    for (const key of lost) this.#told.delete(key);
+    for (const key of lost) {
+      this.#told.delete(key);
+      this.#refused.delete(key);
+    }
     if (lost.length > 0) this.#options.onEvents(lost.map((key) => ({ key, manifest: undefined })));
   }
 
