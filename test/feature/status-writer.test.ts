@@ -650,6 +650,16 @@ describe.concurrent('rate and failures', () => {
     await replica.idle();
   });
 
+  test('an API server that knows no Routes at the moment: tried again', async () => {
+    await using replica = await Replica.with(['a']);
+    replica.server.absent.add('Route');
+    replica.decide('a');
+    await replica.until(() => replica.patchesOf('a')[0] === 404);
+    replica.server.absent.delete('Route');
+    await replica.told('a');
+    expect(replica.count('headgate_status_writes_total', 'gone')).toBe(0);
+  });
+
   test('429: nothing is written for as long as it asks', async () => {
     await using replica = await Replica.with(['a', 'b']);
     replica.server.fault({ kind: 'status', code: 429, retryAfterSeconds: 1, match: { verb: 'patch' } });
@@ -744,6 +754,15 @@ describe.concurrent('Routes that are not ours any more (Route semantics 3.4)', (
     await replica.until(() => ingressOf(replica.server, 'a').length === 1);
     expect(ingressOf(replica.server, 'a')).toEqual([foreign]);
     expect(replica.patchesOf('a')).toEqual([409, 200]);
+  });
+
+  test('an API server that knows no Routes at the moment says nothing about one', async () => {
+    await using replica = await Replica.with(['a'], {}, [disputed]);
+    replica.server.absent.add('Route');
+    replica.leave('a');
+    await replica.until(() => gets(replica)[0]?.status === 404);
+    replica.server.absent.delete('Route');
+    await replica.until(() => ingressOf(replica.server, 'a').length === 0);
   });
 
   test('what fails is tried again', async () => {

@@ -36,7 +36,7 @@ export class RouteApi {
     try {
       return routeOf(await this.#client.get(pathOf(namespace, name)));
     } catch (error) {
-      if (error instanceof ApiError && error.code === 404) return null;
+      if (isGone(error)) return null;
       throw error;
     }
   }
@@ -54,7 +54,7 @@ export class RouteApi {
       });
       return 'written';
     } catch (error) {
-      if (error instanceof ApiError && error.code === 404) return 'gone';
+      if (isGone(error)) return 'gone';
       if (error instanceof ApiError && error.code === 409) return 'conflict';
       throw error;
     }
@@ -93,6 +93,11 @@ export class RouteApi {
 
 function pathOf(namespace: string, name: string): string {
   return `${group}/namespaces/${namespace}/routes/${name}`;
+}
+
+/** A server that does not know the API at the moment answers 404 as well, but without a Status: that says nothing of a Route. */
+function isGone(error: unknown): boolean {
+  return error instanceof ApiError && error.code === 404 && error.reason === 'NotFound';
 }
 
 /** A Route as the API server answers it; null for what is none. */
