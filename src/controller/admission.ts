@@ -124,6 +124,13 @@ export function claimMessage(
     : `route ${owner.name} already exposes ${loser.specHost} and is older`;
 }
 
+/** Every message that `claimMessage` may have for this loss, whatever the owner had heard before. */
+export function claimWordings(decision: Decision, owner: Claim, wildcardsAllowed: boolean): string[] {
+  return [true, false].flatMap((wasAdmitted) =>
+    [true, false].map((ownerIsNew) => claimMessage(decision, owner, wildcardsAllowed, { wasAdmitted, ownerIsNew })),
+  );
+}
+
 /** What a Route that owns its Host is served with, or why it is not. */
 export type RouteTreatment =
   | {

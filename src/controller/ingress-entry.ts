@@ -17,6 +17,8 @@ export type DesiredEntry = {
   readonly canonicalHostname: string;
   readonly wildcardPolicy: string;
   readonly conditions: readonly Condition[];
+  /** Messages of `Admitted` that are as good as its own: replicas with other memories must not correct one another for ever. */
+  readonly wordings: readonly string[];
 };
 
 /** What this router's entry should say of a Route. `generation`: the one that the verdict was passed on. */
@@ -38,6 +40,7 @@ export function desiredEntry(
       // `kubectl wait` can tell by it whether the version that was just applied is the one that is served.
       { type: 'Ready', status, reason: '', message: `generation ${generation}` },
     ],
+    wordings: verdict.kind === 'admitted' ? [] : verdict.wordings,
   };
 }
 
@@ -62,7 +65,9 @@ export function says(entry: IngressEntry | undefined, desired: DesiredEntry): bo
     conditions.length === desired.conditions.length &&
     desired.conditions.every((wanted) => {
       const found = conditions.find(({ type }) => type === wanted.type);
-      return found !== undefined && isSame(found, wanted);
+      if (found === undefined) return false;
+      const isReworded = wanted.type === 'Admitted' && desired.wordings.includes(found.message);
+      return isSame(isReworded ? { ...found, message: wanted.message } : found, wanted);
     })
   );
 }

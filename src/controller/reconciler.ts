@@ -16,7 +16,14 @@ import type {
 } from '../table/entries.ts';
 import { ANY_HOST, type Host } from '../table/host.ts';
 import { RouteTable } from '../table/route-table.ts';
-import { type AdmissionSettings, claimMessage, claimOf, type RouteTreatment, treatmentOf } from './admission.ts';
+import {
+  type AdmissionSettings,
+  claimMessage,
+  claimOf,
+  claimWordings,
+  type RouteTreatment,
+  treatmentOf,
+} from './admission.ts';
 import { type ClusterState, keyOfRoute, type ObjectKey } from './cluster-state.ts';
 import { type BackendSubject, compileBackend } from './compile-backend.ts';
 import { backendSubjectsOf, compileHost, isOutvoted, type ServedRoute } from './compile-host.ts';
@@ -227,7 +234,8 @@ export class Reconciler {
       const route = this.#state.routes.get(claim.route);
       if (route === undefined) continue;
       if (to !== null) {
-        this.#judge(route, rejected('HostAlreadyClaimed', this.#messageFor(decision, to)));
+        const wordings = claimWordings(decision, to, this.#settings.allowWildcardRoutes);
+        this.#judge(route, rejected('HostAlreadyClaimed', this.#messageFor(decision, to), wordings));
         this.#lostTo.set(claim.route, to);
         continue;
       }

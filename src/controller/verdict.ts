@@ -8,13 +8,21 @@ export type RejectionReason =
   | 'ExtendedValidationFailed'
   | 'ExternalCertificateValidationFailed';
 
-/** `warnings`: what the owner should know of an admitted Route. */
+/**
+ * `warnings`: what the owner should know of an admitted Route. `wordings`: messages that would tell the same fact; a replica
+ * that has seen it come about otherwise has chosen another of them.
+ */
 export type Verdict =
   | { readonly kind: 'admitted'; readonly warnings: readonly string[] }
-  | { readonly kind: 'rejected'; readonly reason: RejectionReason; readonly message: string };
+  | {
+      readonly kind: 'rejected';
+      readonly reason: RejectionReason;
+      readonly message: string;
+      readonly wordings: readonly string[];
+    };
 
-export function rejected(reason: RejectionReason, message: string): Verdict {
-  return { kind: 'rejected', reason, message };
+export function rejected(reason: RejectionReason, message: string, wordings: readonly string[] = []): Verdict {
+  return { kind: 'rejected', reason, message, wordings };
 }
 
 /** Whether two verdicts tell the owner the same. */

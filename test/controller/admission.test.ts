@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { type AdmissionSettings, claimMessage, claimOf, treatmentOf } from '../../src/controller/admission.ts';
 import { authorityFromPem } from '../../src/controller/certificates.ts';
 import type { Claim } from '../../src/controller/host-claims.ts';
+import { rejected } from '../../src/controller/verdict.ts';
 import type { SecretFault } from '../../src/source/manifests.ts';
 import { makeAuthority, makeCertificate } from '../support/certificates.ts';
 import { aRoute, aSecret, type RouteBuilder } from '../support/manifests.ts';
@@ -303,7 +304,7 @@ describe('a Route that cannot be read', () => {
     ['without extended validation', 'a.test', { ...settings, extendedValidation: false }],
   ])('claims nothing, and says why: %s', (_name, host, given) => {
     const claim = claimOf({ ...aRoute('n/r').host(host).build(), fault }, given);
-    expect(claim).toEqual({ kind: 'rejected', reason: 'ExtendedValidationFailed', message: fault });
+    expect(claim).toEqual(rejected('ExtendedValidationFailed', fault));
   });
 });
 
@@ -352,7 +353,7 @@ describe('a Secret that cannot be had (Route semantics 7.1, 8.18; observed 28)',
     const fault: SecretFault = { kind: 'SecretFault', namespace: 'diff-a', name: 'x-good', denied, read, message };
     expect(treatmentOf(route, fault, null, settings)).toEqual({
       kind: 'refused',
-      verdict: { kind: 'rejected', reason: 'ExternalCertificateValidationFailed', message: expected },
+      verdict: rejected('ExternalCertificateValidationFailed', expected),
     });
     // Whether certificates are looked at is another matter.
     expect(treatmentOf(route, fault, null, { ...settings, extendedValidation: false }).kind).toBe('refused');

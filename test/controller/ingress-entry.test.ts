@@ -70,6 +70,7 @@ describe('what an entry should say', () => {
         { type: 'Admitted', status: 'True', reason: '', message: '' },
         { type: 'Ready', status: 'True', reason: '', message: 'generation 7' },
       ],
+      wordings: [],
     });
   });
 
@@ -89,6 +90,7 @@ describe('what an entry should say', () => {
         },
         { type: 'Ready', status: 'False', reason: '', message: 'generation 0' },
       ],
+      wordings: [],
     });
   });
 });
@@ -160,6 +162,17 @@ describe('whether an entry says what it should (Route semantics 2.5, 8.10)', () 
     const [written] = withEntry([], desired, before);
     expect(says(written, desired)).toBe(true);
     expect(says(written, desiredEntry(route, rejected('InvalidHost', claimed.kind), 1, us))).toBe(false);
+  });
+
+  test('a rejection in words that are as good', () => {
+    const reworded = rejected('HostAlreadyClaimed', 'replaced by older route o');
+    const [written] = withEntry([], desiredEntry(route, reworded, 1, us), before);
+    const like = (...wordings: string[]): DesiredEntry =>
+      desiredEntry(route, rejected('HostAlreadyClaimed', 'route o is older', wordings), 1, us);
+    expect(says(written, like('route o is older', 'replaced by older route o'))).toBe(true);
+    expect(says(written, like('replaced by older route p'))).toBe(false);
+    const [other] = withEntry([], desiredEntry(route, reworded, 2, us), before);
+    expect(says(other, like('replaced by older route o'))).toBe(false);
   });
 
   test('an entry without canonical host, where none is wanted', () => {

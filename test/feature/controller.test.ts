@@ -9,6 +9,7 @@ import { expect, test } from 'vitest';
 import { loadConfig } from '../../src/config/load.ts';
 import { Controller } from '../../src/controller/controller.ts';
 import { type ControllerMessage, encodeFrame, FrameReader } from '../../src/replication/frame.ts';
+import { Subscriber } from '../../src/replication/subscriber.ts';
 import { NO_REVISION, type Revision } from '../../src/table/delta.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
@@ -16,17 +17,20 @@ import { ApiServer } from '../support/api-server/api-server.ts';
 import { makeCertificate } from '../support/certificates.ts';
 import { eventually } from '../support/router.ts';
 
+const before = '2024-01-01T00:00:00Z';
 const fallback = makeCertificate({ names: ['default.test'] });
 
-/** A Controller on an API server of its own. */
+/** A Controller on an API server of its own, or of another's. */
 class Running implements AsyncDisposable {
   readonly server: ApiServer;
   readonly controller: Controller;
   readonly channelPath: string;
   readonly #directory: string;
+  readonly #isFirst: boolean;
 
-  private constructor(server: ApiServer, directory: string) {
+  private constructor(server: ApiServer, isFirst: boolean, directory: string) {
     this.server = server;
+    this.#isFirst = isFirst;
     this.#directory = directory;
     this.channelPath = join(directory, 'table.sock');
     const loaded = loadConfig(['--source', 'kubernetes', '--config', join(directory, 'kubeconfig')], {});
@@ -36,31 +40,32 @@ class Running implements AsyncDisposable {
     this.controller = new Controller(loaded.config, 1, kept, [], log, new Metrics(), () => {});
   }
 
-  static async open(): Promise<Running> {
-    const server = await ApiServer.start();
+  static async open(first: Running | null = null): Promise<Running> {
+    const server = first?.server ?? (await ApiServer.start());
     const directory = await mkdtemp(join(tmpdir(), 'controller-'));
     await writeFile(join(directory, 'kubeconfig'), server.kubeconfig());
-    return new Running(server, directory);
+    return new Running(server, first === null, directory);
   }
 
   start(): Promise<void> {
     return this.controller.start(this.channelPath);
   }
 
-  addRoute(name: string, annotations: Readonly<Record<string, string>> = {}): void {
+  addRoute(name: string, annotations: Readonly<Record<string, string>> = {}, creationTimestamp = before): void {
     this.server.create({
       kind: 'Route',
-      metadata: { name, namespace: 'shop', annotations },
+      metadata: { name, namespace: 'shop', annotations, creationTimestamp },
       spec: { host: `${name}.test`, to: { kind: 'Service', name: 'svc' }, tls: { termination: 'edge' } },
     });
   }
 
-  /** What status says of a Route: `True`, `False`, or nothing yet. */
+  /** What status says of a Route: `True`, `False` with why, or nothing yet. */
   admitted(name: string): string {
     const { ingress = [] } = (this.server.get('Route', 'shop', name)?.status ?? {}) as {
-      ingress?: readonly { conditions: readonly { type: string; status: string }[] }[];
+      ingress?: readonly { conditions: readonly { type: string; status: string; message?: string }[] }[];
     };
-    return ingress[0]?.conditions.find(({ type }) => type === 'Admitted')?.status ?? '';
+    const admitted = ingress[0]?.conditions.find(({ type }) => type === 'Admitted');
+    return admitted === undefined ? '' : [admitted.status, admitted.message ?? ''].join(' ').trim();
   }
 
   /** Resolves when the Verdict on a Route is known in here, told or not. */
@@ -74,8 +79,27 @@ class Running implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.controller.close();
-    await this.server[Symbol.asyncDispose]();
+    if (this.#isFirst) await this.server[Symbol.asyncDispose]();
     await rm(this.#directory, { recursive: true });
+  }
+}
+
+/** A worker that takes over what it gets. */
+class Worker implements Disposable {
+  readonly #subscriber: Subscriber;
+
+  constructor(channelPath: string) {
+    this.#subscriber = new Subscriber(
+      channelPath,
+      0,
+      createLog('silent', {}, () => {}),
+      new Metrics(),
+      () => {},
+    );
+  }
+
+  [Symbol.dispose](): void {
+    this.#subscriber.close();
   }
 }
 
@@ -134,4 +158,36 @@ test('a Verdict that is of a later Revision by now is not told with the earlier 
     async () => running.admitted('late'),
     (told) => told === 'True',
   );
+});
+
+test('a replica that has not seen how a Route lost its host agrees with one that has', async () => {
+  await using one = await Running.open();
+  one.addRoute('old');
+  one.addRoute('young', {}, '2024-01-02T00:00:00Z');
+  await one.start();
+  using _ = new Worker(one.channelPath);
+  await eventually(
+    async () => one.admitted('young'),
+    (told) => told === 'True',
+  );
+  one.server.update('Route', 'shop', 'old', { metadata: { generation: 2 }, spec: { host: 'young.test' } });
+  const displaced = await eventually(
+    async () => one.admitted('young'),
+    (told) => told.startsWith('False'),
+  );
+  expect(displaced).toBe('False replaced by older route old');
+  const patches = (): number =>
+    one.server.requests.filter(({ verb, name }) => verb === 'patch' && name === 'young').length;
+  const written = patches();
+
+  await using two = await Running.open(one);
+  await two.start();
+  using __ = new Worker(two.channelPath);
+  await eventually(
+    async () => two.controller.acknowledged,
+    (has) => has,
+  );
+  await delay(200);
+  expect(one.admitted('young')).toBe(displaced);
+  expect(patches()).toBe(written);
 });
