@@ -35,8 +35,8 @@ const sweepRetryMs = 30_000;
 /** A replica with the settings of before may have been at work beside the first sweep: it ends with the rolling update. */
 const secondSweepMs = 600_000;
 
-/** What waits until every worker serves a Revision. */
-type Awaited = { readonly revision: Revision; readonly sinceMs: number };
+/** What waits until every worker serves a Revision: since something changed, and since workers could know of it. */
+type Awaited = { readonly revision: Revision; readonly sinceMs: number; readonly sentMs: number };
 type AwaitedVerdict = { readonly known: KnownVerdict; readonly route: RouteKey; readonly isFirst: boolean };
 
 export class Controller {
@@ -251,7 +251,7 @@ export class Controller {
   #killStuck(): void {
     const [oldest] = this.#awaited;
     const limitMs = performance.now() - ackTimeoutMs;
-    if (oldest === undefined || oldest.sinceMs > limitMs) return;
+    if (oldest === undefined || oldest.sentMs > limitMs) return;
     for (const worker of this.#publisher.behind(oldest.revision, limitMs)) this.#onStuck(worker);
   }
 
@@ -279,7 +279,9 @@ export class Controller {
       }
     }
     if (delta !== null && this.#synced) {
-      if (this.#awaited.length < maxAwaited) this.#awaited.push({ revision: delta.to, sinceMs });
+      if (this.#awaited.length < maxAwaited) {
+        this.#awaited.push({ revision: delta.to, sinceMs, sentMs: performance.now() });
+      }
       this.#publisher.publish(delta);
     }
     this.#tellVerdicts();
