@@ -61,6 +61,8 @@ export class Controller {
   #defaultNotAfterMs: number | null = null;
   #scheduled = false;
   #dirtySinceMs = 0;
+  /** The kinds in the metrics. */
+  #observedKinds: readonly string[] = [];
 
   /**
    * `pageNames`: the reasons and statuses that workers answer with. `onStuck`: a worker has not taken over a Revision for ten
@@ -343,7 +345,14 @@ export class Controller {
 
   /** Takes the age of each view into the metrics; called before they are collected. */
   observeViews(): void {
-    for (const { kind, synced, ageMs } of this.views()) {
+    const views = this.views();
+    for (const kind of this.#observedKinds) {
+      if (views.some((view) => view.kind === kind)) continue;
+      this.#metrics.remove('headgate_source_synced', kind);
+      this.#metrics.remove('headgate_source_age_seconds', kind);
+    }
+    this.#observedKinds = views.map(({ kind }) => kind);
+    for (const { kind, synced, ageMs } of views) {
       this.#metrics.series('headgate_source_synced', kind).value = synced ? 1 : 0;
       this.#metrics.series('headgate_source_age_seconds', kind).value = ageMs / 1000;
     }

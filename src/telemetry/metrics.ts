@@ -361,6 +361,11 @@ export class Metrics {
     this.#series.set(seriesKey(name, labels), { name, labels, cell: read });
   }
 
+  /** Takes a level out whose subject is no more: it would be told for ever as it was last. */
+  remove(name: MetricName, ...labels: readonly string[]): void {
+    this.#series.delete(seriesKey(name, labels));
+  }
+
   snapshot(): SeriesSnapshot[] {
     const all: SeriesSnapshot[] = [];
     for (const { name, labels, cell } of this.#series.values()) {

@@ -24,31 +24,32 @@ const fallback = makeCertificate({ names: ['default.test'] });
 class Running implements AsyncDisposable {
   readonly server: ApiServer;
   readonly controller: Controller;
+  readonly metrics: Metrics = new Metrics();
   readonly channelPath: string;
   readonly #directory: string;
   readonly #isFirst: boolean;
   /** Workers that were given up. */
   readonly stuck: number[] = [];
 
-  private constructor(server: ApiServer, isFirst: boolean, directory: string) {
+  private constructor(server: ApiServer, isFirst: boolean, directory: string, args: readonly string[]) {
     this.server = server;
     this.#isFirst = isFirst;
     this.#directory = directory;
     this.channelPath = join(directory, 'table.sock');
-    const loaded = loadConfig(['--source', 'kubernetes', '--config', join(directory, 'kubeconfig')], {});
+    const loaded = loadConfig(['--source', 'kubernetes', '--config', join(directory, 'kubeconfig'), ...args], {});
     if (loaded.kind === 'problems') throw new Error(loaded.problems.join('\n'));
     const kept = { chain: fallback.certificate, key: fallback.key };
     const log = createLog('silent', {}, () => {});
-    this.controller = new Controller(loaded.config, 1, kept, [], log, new Metrics(), (worker) =>
+    this.controller = new Controller(loaded.config, 1, kept, [], log, this.metrics, (worker) =>
       this.stuck.push(worker),
     );
   }
 
-  static async open(first: Running | null = null): Promise<Running> {
+  static async open(first: Running | null = null, args: readonly string[] = []): Promise<Running> {
     const server = first?.server ?? (await ApiServer.start());
     const directory = await mkdtemp(join(tmpdir(), 'controller-'));
     await writeFile(join(directory, 'kubeconfig'), server.kubeconfig());
-    return new Running(server, first === null, directory);
+    return new Running(server, first === null, directory, args);
   }
 
   start(): Promise<void> {
@@ -232,3 +233,18 @@ test('a worker that keeps up is not given up because compiling takes long', asyn
   }
   expect(running.stuck).toEqual([]);
 }, 60_000);
+
+test('metrics of projects go where a cluster turns out to have none', async () => {
+  await using running = await Running.open(null, ['--project-labels', 'env=shop']);
+  const synced = (): string[] => {
+    running.controller.observeViews();
+    const series = running.metrics.snapshot().filter(({ name }) => name === 'headgate_source_synced');
+    return series.map(({ labels, values }) => `${labels.join()} ${values.join()}`).sort();
+  };
+  running.server.fault({ kind: 'status', code: 503, match: { resource: 'projects' } });
+  const started = running.start();
+  await running.server.until((requests) => requests.some(({ status }) => status === 503));
+  expect(synced()).toContain('Project 0');
+  await started;
+  expect(synced()).toEqual(['EndpointSlice 1', 'Namespace 1', 'Route 1', 'Service 1']);
+});
