@@ -24,6 +24,8 @@ export class WatchedFiles {
   readonly #onChange: (texts: FileTexts, paths: readonly string[]) => void;
   readonly #watchers: FSWatcher[] = [];
   #timer: NodeJS.Timeout | null = null;
+  /** When to look at the latest: whoever goes on writing beside the files must not put it off for ever. */
+  #lookByMs = 0;
   #texts: FileTexts = [];
   #textPaths: readonly string[] = [];
   #looking: Promise<void> | null = null;
@@ -68,13 +70,15 @@ export class WatchedFiles {
   #lookIn(ms: number): void {
     if (this.#closed) return;
     if (this.#timer !== null) clearTimeout(this.#timer);
+    const waitMs = Math.min(ms, Math.max(0, this.#lookByMs - performance.now()));
     this.#timer = setTimeout(() => {
       void this.#look().finally(() => this.#lookIn(lookAgainMs));
-    }, ms);
+    }, waitMs);
     this.#timer.unref();
   }
 
   #look(): Promise<void> {
+    this.#lookByMs = performance.now() + lookAgainMs;
     this.#looking ??= this.#read().finally(() => {
       this.#looking = null;
     });
