@@ -315,8 +315,9 @@ export class StatusWriter {
       return;
     }
     this.#patienceMs = 0;
-    // What came to be in force while this was on its way has left its telling to us.
-    void this.#tell({ ...route, status }, this.#inForce.get(key) ?? known);
+    // What came to be in force while this was on its way has left its telling to us, unless it needs a write of its own.
+    const latest = isDeepStrictEqual(this.#desired(key), desired) ? this.#inForce.get(key) : undefined;
+    void this.#tell({ ...route, status }, latest ?? known);
   }
 
   async #leave(key: RouteKey): Promise<void> {

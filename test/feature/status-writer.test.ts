@@ -818,6 +818,20 @@ describe.concurrent('events', () => {
     expect(replica.server.list('Event').map(({ reason }) => reason)).toEqual(['RouteWarning']);
   });
 
+  test('a Verdict that comes while another is being written is told once, and so is the other', async () => {
+    await using replica = await Replica.with(['a']);
+    replica.server.fault({ kind: 'slow', delayMs: 50, match: { verb: 'patch' } });
+    replica.decide('a', claimed);
+    await replica.until(() => ingressOf(replica.server, 'a').length === 1);
+    const later = rejected('InvalidHost', 'no such name');
+    replica.decide('a', later);
+    await replica.told('a', later);
+    await replica.settled();
+    while (replica.count('headgate_route_events_total', 'written') < 2) await turn();
+    const reasons = replica.server.list('Event').map(({ reason }) => reason);
+    expect(reasons.sort()).toEqual(['HostAlreadyClaimed', 'InvalidHost']);
+  });
+
   test('too many are dropped; status says the same', async () => {
     const names = Array.from({ length: 70 }, (_, i) => `r${i}`);
     await using replica = await Replica.with(names);
