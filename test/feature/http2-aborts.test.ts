@@ -11,6 +11,7 @@ import { answeringHttp2, type PodPeer, RawPod } from '../support/http2/raw-pod.t
 import { content, host, Pair, type Pairing, pairings, promise, receive } from '../support/http2-peers/pairings.ts';
 import { type ClientKind, clientKinds, WebClient } from '../support/http2-peers/web-client.ts';
 import { type Handler, type PodKind, WebPod } from '../support/http2-peers/web-pod.ts';
+import { Peer, turn } from '../support/peers.ts';
 import { h2cEndpoint, route } from '../support/rules.ts';
 
 /** A request or an answer has been cut off on the pod's side. */
@@ -296,6 +297,39 @@ describe.each(clientKinds)('pods of HTTP/2 before %s', (client: ClientKind) => {
       }
     }
   });
+});
+
+test('a stream that was refused before its body came: none of it goes out with the next request', async () => {
+  const bodies: string[] = [];
+  let isOpen = false;
+  await using pod = await RawPod.start(async (peer, nth) => {
+    for (let i = 0; ; i++) {
+      const stream = await peer.request();
+      if (nth === 0 && i === 0) {
+        peer.write(rstStream(stream, 'REFUSED_STREAM'));
+        continue;
+      }
+      isOpen = true;
+      await peer.until(() => peer.stream(stream).ended);
+      bodies.push(peer.stream(stream).body);
+      // The next request has to wait for a connection, and its body with it.
+      peer.write(goaway(stream, 'NO_ERROR'));
+      peer.head(stream, [
+        [':status', '200'],
+        ['content-length', '0'],
+      ]);
+      peer.writeData(stream, Buffer.alloc(0), flags.endStream);
+    }
+  });
+  await using plane = await DataPlane.start(route({ host, pods: [h2cEndpoint(pod.port)] }));
+  using client = await Peer.connect(plane.httpPort);
+  await client.write(`POST / HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 6\r\n\r\n`);
+  while (!isOpen) await turn();
+  await client.write('secret');
+  await client.message();
+  await client.write(`POST / HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 4\r\n\r\nnext`);
+  await client.message();
+  expect(bodies).toEqual(['secret', 'next']);
 });
 
 describe('what a raw client of HTTP/2 sees', () => {

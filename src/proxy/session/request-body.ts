@@ -142,6 +142,8 @@ export class RequestBody {
   rewind(): void {
     this.#held = this.#sent;
     this.#heldBytes = this.#sentBytes;
+    // Else what is sent from now on would be held, too, and go out with the next request.
+    this.#sent = [];
   }
 
   /** The pod answers: it cannot refuse any more. */
