@@ -7,7 +7,7 @@ import { setImmediate } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { cookieOf } from '../../src/proxy/upstream/sticky-cookie.ts';
 import { DataPlane } from '../support/data-plane.ts';
-import { getRequest, ok, Peer, Pod, RefusingPort } from '../support/peers.ts';
+import { answering, getRequest, ok, Peer, Pod, RefusingPort } from '../support/peers.ts';
 import { backend, endpoint, type RouteWish, route } from '../support/rules.ts';
 
 const host = 'a.test';
@@ -194,6 +194,23 @@ test('a client with a cookie waits for its own pod', async () => {
   await second.write(request);
   expect((await first.message()).body.toString()).toBe('own');
   expect((await second.message()).body.toString()).toBe('own again');
+});
+
+test('but not for one that is down', async () => {
+  await using own = await Pod.start(() => {});
+  await using free = await Pod.start(answering(ok('free')));
+  const cookie = { name: 'stick', attributes: 'path=/' };
+  await using plane = await DataPlane.start(limited({ pods: [own.port, free.port], cookie }));
+  const request = getRequest(host, '/', `Cookie: stick=${cookieOf(endpoint(own.port))}\r\n`);
+  using first = await Peer.connect(plane.httpPort);
+  await first.write(request);
+  await own.connection(0);
+  plane.peers.became([0, 1]);
+  plane.peers.heard(1, 'health', { down: [`plain ${endpoint(own.port).authority}`], up: [], failed: [] });
+  using second = await Peer.connect(plane.httpPort);
+  await second.write(request);
+  expect((await second.message()).body.toString()).toBe('free');
+  first.reset();
 });
 
 test('passthrough: waits, is cut when it waited too long, and a place that is free is taken', async () => {

@@ -46,11 +46,9 @@ export class Balancer {
 
   /** The Endpoint that is to be asked; null if none is up besides those already `tried` (authorities). */
   pick(rule: PathRule, table: RouteTable, tried: readonly string[], seeker: Seeker): Pick | null {
+    const own = this.own(rule, table, tried, seeker);
+    if (own !== null) return own;
     const down = this.#health.downFor(rule, table);
-    if (seeker.cookie !== '') {
-      const kept = endpointOfCookie(rule, table, seeker.cookie);
-      if (kept !== null && mayTry(kept.endpoint, tried, down)) return kept;
-    }
     switch (rule.balance) {
       case 'roundrobin':
         return this.#inTurn(rule, table, tried, down);
@@ -62,6 +60,13 @@ export class Balancer {
       case 'source':
         return bySource(rule, table, tried, down, seeker.source);
     }
+  }
+
+  /** The Endpoint that it had before, by its cookie; null if there is none, or it is down or among those already `tried`. */
+  own(rule: PathRule, table: RouteTable, tried: readonly string[], { cookie }: Seeker): Pick | null {
+    if (cookie === '') return null;
+    const own = endpointOfCookie(rule, table, cookie);
+    return own !== null && mayTry(own.endpoint, tried, this.#health.downFor(rule, table)) ? own : null;
   }
 
   /** When an Endpoint last answered a request of this worker, in ms of the deadlines' clock. */

@@ -8,7 +8,6 @@ import { CountExchange, type Counter, type Tell } from '../sums/count-exchange.t
 import type { Balancer, Pick, Seeker } from './balancer.ts';
 import { placeAllowance } from './place-allowance.ts';
 import { type PlaceBook, type PlaceWish, type PodCount, RoutePlaces } from './route-places.ts';
-import { endpointOfCookie } from './sticky-cookie.ts';
 
 const anyPod: PlaceWish = { pod: null };
 
@@ -64,10 +63,8 @@ export class PodPlaces implements PlaceBook, Counter {
   ): Pick | PlaceWish | null {
     const full = places.full();
     if (full.length === 0) return this.#balancer.pick(rule, table, tried, seeker);
-    if (seeker.cookie !== '') {
-      const own = endpointOfCookie(rule, table, seeker.cookie)?.endpoint.authority;
-      if (own !== undefined && full.includes(own) && !tried.includes(own)) return { pod: own };
-    }
+    const own = this.#balancer.own(rule, table, tried, seeker)?.endpoint.authority;
+    if (own !== undefined && full.includes(own)) return { pod: own };
     const free = this.#balancer.pick(rule, table, [...tried, ...full], seeker);
     if (free !== null) return free;
     return this.#balancer.pick(rule, table, tried, seeker) === null ? null : anyPod;
