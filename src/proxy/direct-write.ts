@@ -38,7 +38,7 @@ export class DirectWriter {
     const deferred = this.#deferred;
     this.#deferred = null;
     deferred?.();
-    if (error != null) this.#socket.destroy(error);
+    if (error != null) this.#failed(error);
   };
 
   constructor(socket: Socket) {
@@ -104,6 +104,11 @@ export class DirectWriter {
     this.#outstanding++;
     this.#pass(data, 'buffer' as BufferEncoding, this.#written);
     return this.#outstanding === 0 || this.#isTls ? 'returned' : 'kept';
+  }
+
+  /** What the other side said before it went away, as why it takes no more, is read within a turn of the event loop. */
+  #failed(error: Error): void {
+    setImmediate(() => setImmediate(() => this.#socket.destroy(error)));
   }
 
   /** A TLS socket has one write under way at a time, and aborts the process over a second: the stream waits for ours. */

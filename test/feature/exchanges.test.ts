@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import { DataPlane } from '../support/data-plane.ts';
 import type { Message } from '../support/messages.ts';
-import { answering, getRequest, ok, Peer, Pod, type Script } from '../support/peers.ts';
+import { answering, getRequest, holdOpen, ok, Peer, Pod, type Script } from '../support/peers.ts';
 import { route } from '../support/rules.ts';
 
 const host = 'Host: a.test\r\n';
@@ -271,6 +271,20 @@ describe('answers that do not wait, or do not end', () => {
     await client.untilText('full');
     expect(uploaded).toEqual(['second']);
     expect(await client.ended).toBe('fin');
+  });
+
+  test('an answer to a body that is still coming, and a reset behind it: the client has the answer', async () => {
+    await using pod = await Pod.start(holdOpen);
+    await using plane = await DataPlane.start(route({ host: 'a.test', pods: [pod.port] }));
+    using client = await Peer.connect(plane.httpPort);
+    await client.write(`POST / HTTP/1.1\r\n${host}Content-Length: 1000\r\n\r\nfirst`);
+    const connection = await pod.connection(0);
+    await connection.untilText('first');
+    // The router reads the first of these and writes to a pod that has gone, before it reads the second.
+    client.socket.write('second');
+    connection.socket.write('HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno');
+    connection.reset();
+    expect((await client.message()).status).toBe(413);
   });
 
   test.each([
