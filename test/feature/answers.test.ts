@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { AnswerReason } from '../../src/proxy/answers.ts';
 import { makeAuthority, makeCertificate } from '../support/certificates.ts';
 import { DataPlane } from '../support/data-plane.ts';
-import { answering, getRequest, ok, Peer, Pod, RefusingPort, type Script } from '../support/peers.ts';
+import { answering, getRequest, holdOpen, ok, Peer, Pod, RefusingPort, type Script } from '../support/peers.ts';
 import { certificate, certificateId, hostWithRoutes, route } from '../support/rules.ts';
 
 const read = async (peer: Peer): Promise<void> => {
@@ -135,6 +135,27 @@ describe('pods that do not answer as they should', () => {
       await client.ended;
       expect(await plane.ended()).toBe('upstream-truncated');
       expect(client.text).not.toContain('<code>');
+    },
+  );
+
+  test.each([
+    ['until the end', '1.1', '\r\nhalf', 'rst'],
+    ['in chunks, which the client does not know', '1.0', 'Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n', 'fin'],
+  ])(
+    'a pod that breaks off in the middle of a body %s: it is not taken for a whole one',
+    async (_name, version, rest, how) => {
+      await using pod = await Pod.start(holdOpen);
+      await using plane = await DataPlane.start(route({ host: 'a.test', pods: [pod.port] }));
+      using client = await Peer.connect(plane.httpPort);
+      await client.write(`GET / HTTP/${version}\r\nHost: a.test\r\n\r\n`);
+      const connection = await pod.connection(0);
+      await read(connection);
+      await connection.write(`HTTP/1.1 200 OK\r\n${rest}`);
+      await client.untilText('half');
+      if (how === 'fin') connection.finish();
+      else connection.reset();
+      expect(await client.ended).toBe('rst');
+      expect(await plane.ended()).toBe('upstream-truncated');
     },
   );
 

@@ -109,6 +109,11 @@ export class Exchange implements UpstreamUser, RelayUser, PodSearchUser {
     return this.#state === 'exchanging';
   }
 
+  /** Whether the client would take what it has of an answer for all of it, if its connection ended in order now. */
+  get looksWhole(): boolean {
+    return this.#state === 'exchanging' && this.#relay.untilClose;
+  }
+
   // Requests.
 
   /** Begins with a request whose head has just been read and what came behind it. Answers what belongs to the next one. */

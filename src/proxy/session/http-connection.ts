@@ -2,6 +2,7 @@
 // ends in order. What a request comes to is the Exchange's business.
 
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import type { HeadLimits } from '../../protocol/field-lines.ts';
 import { type FieldSpellings, respelt } from '../../protocol/field-spelling.ts';
 import { GatheredBytes } from '../../protocol/gathered-bytes.ts';
@@ -139,6 +140,8 @@ export class HttpConnection implements Downstream, DeadlineOwner {
       this.#splice.destroy(reason);
       return;
     }
+    // With TLS the missing close_notify says it.
+    if (this.#exchange.looksWhole && !(this.#socket instanceof TLSSocket)) this.#socket.resetAndDestroy();
     this.#exchange.abort(reason);
     this.#over(reason);
   }

@@ -60,6 +60,8 @@ export class ResponseRelay implements CodedAnswerUser {
   status = 0;
   /** Whether the client's connection is to be closed behind the answer. */
   closes = false;
+  /** Whether it is the end of the client's connection alone that tells of the end of the answer. */
+  untilClose = false;
   /** Whether the pod keeps its HTTP/1.1 connection, and for how long if it says so. */
   upstreamKeeps = false;
   keepAliveMs = 0;
@@ -102,6 +104,7 @@ export class ResponseRelay implements CodedAnswerUser {
   begin(minorVersion: number): void {
     this.started = false;
     this.status = 0;
+    this.untilClose = false;
     this.#interims = 0;
     this.#minorVersion = minorVersion;
     this.#glancedEnd = 0;
@@ -253,7 +256,8 @@ export class ResponseRelay implements CodedAnswerUser {
       this.closes = false;
       this.#sendHead(head.render(ownLines), content);
     } else {
-      this.closes = !this.#user.mayStay() || decode || body.framing === 'until-close';
+      this.untilClose = decode || body.framing === 'until-close';
+      this.closes = this.untilClose || !this.#user.mayStay();
       if (this.closes) ownLines += 'Connection: close\r\n';
       else if (this.#minorVersion === 0) ownLines += 'Connection: keep-alive\r\n';
       // What needs no change leaves as it came: head and body in one write, without a copy.
@@ -393,7 +397,8 @@ export class ResponseRelay implements CodedAnswerUser {
         if (last) ownLines += 'Content-Length: 0\r\n';
         else if (this.#chunks) ownLines += 'Transfer-Encoding: chunked\r\n';
       }
-      this.closes = !this.#user.mayStay() || (framing === 'until-close' && !last && !this.#chunks);
+      this.untilClose = framing === 'until-close' && !last && !this.#chunks;
+      this.closes = this.untilClose || !this.#user.mayStay();
       if (this.closes) ownLines += 'Connection: close\r\n';
       else if (this.#minorVersion === 0) ownLines += 'Connection: keep-alive\r\n';
     }
