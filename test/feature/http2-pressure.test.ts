@@ -5,7 +5,8 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import { DataPlane } from '../support/data-plane.ts';
-import { flags, settingIds, windowUpdate } from '../support/http2/frames.ts';
+import { flags, headers, settingIds, windowUpdate } from '../support/http2/frames.ts';
+import { indexed, keptLiteral } from '../support/http2/hpack.ts';
 import { RawClient, requestFields } from '../support/http2/raw-client.ts';
 import {
   content,
@@ -20,6 +21,7 @@ import {
 import { clientKinds, WebClient } from '../support/http2-peers/web-client.ts';
 import { type Handler, podKinds, WebPod } from '../support/http2-peers/web-pod.ts';
 import { untilStill } from '../support/peers.ts';
+import { route } from '../support/rules.ts';
 
 const megabyte = 1 << 20;
 
@@ -313,4 +315,24 @@ describe('clients that open their windows by and by', () => {
     client.write(windowUpdate(next, 100));
     expect(await client.outcome(next)).toBe('status 200');
   });
+});
+
+test('answers without content that nobody reads: no more is asked for than can be kept', async () => {
+  await using plane = await DataPlane.start(
+    route({ host, pods: [], termination: 'edge', insecurePolicy: 'Redirect' }),
+    { settings: { clientTimeoutMs: 200 } },
+  );
+  using client = await RawClient.connect(plane.httpPort, { keep: 'counts' });
+  await client.settled();
+  client.stopReading();
+  // 13 bytes ask for 3 kB from now on: the table of the connection knows the target, and the answer repeats it.
+  const bothEnds = flags.endHeaders | flags.endStream;
+  const first = [keptLiteral(':authority', host), keptLiteral(':path', `/${'x'.repeat(3_000)}`)];
+  client.write(headers(client.newStream(), Buffer.concat([indexed(2), indexed(6), ...first]), bothEnds));
+  const again = Buffer.from([2, 6, 62, 63].flatMap((index) => [...indexed(index)]));
+  const requests = (): Buffer =>
+    Buffer.concat(Array.from({ length: 1_000 }, () => headers(client.newStream(), again, bothEnds)));
+  await client.flood(performance.now() + 5_000, requests);
+  expect(client.end).toBe('rst');
+  expect(await plane.ended()).toBe('request-refused');
 });

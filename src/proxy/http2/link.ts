@@ -44,6 +44,11 @@ const maxHeldBytes = 8_388_608;
 /** The same where all connections of the worker together hold more than their share. */
 const fewHeldBytes = 524_288;
 const maxHeldByAll = 134_217_728;
+/**
+ * What waits for a peer who does not read, heads of answers above all; with more, no further request is taken. Content stops
+ * at a quarter of it, and as many heads as a peer may have asked for at once have room besides.
+ */
+const maxUnreadBytes = 1_048_576;
 /** A head that fits into the limit fits into these frames, unless it was cut up to keep us busy. */
 const maxContinuations = 8;
 const tableBytes = 4_096;
@@ -540,7 +545,8 @@ export class Http2Link {
       return;
     }
     const mayHold = heldByAll > maxHeldByAll ? fewHeldBytes : maxHeldBytes;
-    if (this.streams.size >= this.#limits.maxStreams || this.#heldBytes > mayHold) {
+    const isFull = this.#heldBytes > mayHold || this.#socket.writableLength > maxUnreadBytes;
+    if (this.streams.size >= this.#limits.maxStreams || isFull) {
       this.sendReset(stream, ErrorCode.refusedStream);
       this.#spend(Cost.streamError);
       return;
