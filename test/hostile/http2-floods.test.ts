@@ -52,6 +52,7 @@ type Flood = {
 const getBlock = block(requestFields(host));
 const bigBlock = block(requestFields(host, '/big'));
 const postBlock = block(requestFields(host, '/', [], 'POST'));
+const announcedBlock = block(requestFields(host, '/', [['content-length', '1']], 'POST'));
 const bothEnds = flags.endHeaders | flags.endStream;
 
 /** The same frames over and over. */
@@ -168,6 +169,30 @@ const floods: readonly Flood[] = [
     rule: 'RFC 9113 section 8.1.1: stream error PROTOCOL_ERROR, or 400',
     mayEnd: ['PROTOCOL_ERROR'],
     begin: perStream((stream) => [headers(stream, block([[':method', 'GET']]), bothEnds)]),
+  },
+  {
+    name: 'the router is made to reset: more content than announced',
+    rule: 'CVE-2025-8671; RFC 9113 section 8.1.1: stream error PROTOCOL_ERROR',
+    mayEnd: ['PROTOCOL_ERROR'],
+    mustEnd: true,
+    begin: perStream((stream) => [headers(stream, announcedBlock), data(stream, 'xx')]),
+  },
+  {
+    name: 'the router is made to reset: less content than announced',
+    rule: 'CVE-2025-8671; RFC 9113 section 8.1.1: stream error PROTOCOL_ERROR',
+    mayEnd: ['PROTOCOL_ERROR'],
+    mustEnd: true,
+    begin: perStream((stream) => [headers(stream, announcedBlock), data(stream, '', flags.endStream)]),
+  },
+  {
+    name: 'the router is made to reset: trailers in place of the announced content',
+    rule: 'CVE-2025-8671; RFC 9113 section 8.1.1: stream error PROTOCOL_ERROR',
+    mayEnd: ['PROTOCOL_ERROR'],
+    mustEnd: true,
+    begin: perStream((stream) => [
+      headers(stream, announcedBlock),
+      headers(stream, block([['x-trailer', 'a']]), bothEnds),
+    ]),
   },
   {
     name: 'CONTINUATION without end, empty',

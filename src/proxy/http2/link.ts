@@ -333,6 +333,13 @@ export class Http2Link {
     }
   }
 
+  /** A fault of the peer's that concerns one stream (5.4.2). */
+  streamFault(stream: Http2Stream, code: number): void {
+    this.sendReset(stream, code);
+    stream.lost(code);
+    if (this.#isServer) this.#spend(Cost.streamError);
+  }
+
   /** A stream has content that waits. */
   hold(stream: Http2Stream, bytes: number): void {
     this.#heldBytes += bytes;
@@ -452,14 +459,14 @@ export class Http2Link {
       if (this.#frameOfClosed(id)) this.taken(length);
     } else if (stream.remoteDone) {
       this.taken(length);
-      this.#streamFault(stream, ErrorCode.streamClosed);
+      this.streamFault(stream, ErrorCode.streamClosed);
     } else if (!this.#isServer && !stream.headCame) {
       // A response begins with its head (8.1).
       this.taken(length);
-      this.#streamFault(stream, ErrorCode.protocol);
+      this.streamFault(stream, ErrorCode.protocol);
     } else if (length > stream.receiveWindow) {
       this.taken(length);
-      this.#streamFault(stream, ErrorCode.flowControl);
+      this.streamFault(stream, ErrorCode.flowControl);
     } else {
       stream.contentCame(padding === 0 ? payload : payload.subarray(1, length - padding + 1), length, end);
     }
@@ -566,8 +573,8 @@ export class Http2Link {
     const { trailer } = this.#readers;
     trailer.begin();
     if (!this.#decoder.decode(block, trailer)) this.fail(ErrorCode.compression);
-    else if (stream.remoteDone) this.#streamFault(stream, ErrorCode.streamClosed);
-    else if (!end || trailer.problem !== null) this.#streamFault(stream, ErrorCode.protocol);
+    else if (stream.remoteDone) this.streamFault(stream, ErrorCode.streamClosed);
+    else if (!end || trailer.problem !== null) this.streamFault(stream, ErrorCode.protocol);
     else stream.trailersCame(trailer.text);
   }
 
@@ -591,8 +598,8 @@ export class Http2Link {
       return;
     }
     stream.sendWindow += increment;
-    if (increment === 0) this.#streamFault(stream, ErrorCode.protocol);
-    else if (stream.sendWindow > maxWindow) this.#streamFault(stream, ErrorCode.flowControl);
+    if (increment === 0) this.streamFault(stream, ErrorCode.protocol);
+    else if (stream.sendWindow > maxWindow) this.streamFault(stream, ErrorCode.flowControl);
     else if (stream.blocked) this.#wake();
   }
 
@@ -736,13 +743,6 @@ export class Http2Link {
   #isIdle(id: number): boolean {
     const isPeers = id % 2 === (this.#isServer ? 1 : 0);
     return id > (isPeers ? this.#peerStream : this.#ownStream);
-  }
-
-  /** A fault of the peer's that concerns one stream (5.4.2). */
-  #streamFault(stream: Http2Stream, code: number): void {
-    this.sendReset(stream, code);
-    stream.lost(code);
-    if (this.#isServer) this.#spend(Cost.streamError);
   }
 
   /** Draws on the peer's account; false when that was the end of the connection. */

@@ -1,6 +1,6 @@
 // One stream of an HTTP/2 connection, whichever side opened it: its states, its windows, and content that waits for them.
 
-import { defaultFrameBytes, FrameType, lastingBytes } from '../../protocol/http2-frames.ts';
+import { defaultFrameBytes, ErrorCode, FrameType, lastingBytes } from '../../protocol/http2-frames.ts';
 import type { ResponseFields } from '../../protocol/http2-head.ts';
 import type { Http2Link } from './link.ts';
 
@@ -122,6 +122,11 @@ export class Http2Stream {
     if (this.#closed) return;
     if (!this.idle && !(this.localDone && this.remoteDone)) this.#link.sendReset(this, code);
     this.#close();
+  }
+
+  /** Content that came is not what its head announced, which is the peer's fault (RFC 9113 8.1.1): ends the stream. */
+  malformed(): void {
+    if (!this.#closed) this.#link.streamFault(this, ErrorCode.protocol);
   }
 
   /** The user takes no more content for now: the peer may fill the window, but gets no new one. */

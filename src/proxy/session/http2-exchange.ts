@@ -202,13 +202,13 @@ export class Http2Exchange implements Downstream, StreamUser, DeadlineOwner, Tun
       this.#earlyEnd = end;
       this.#stream?.pause();
     } else if (this.#exchanging && !this.#exchange.takeContent(content, end)) {
-      this.destroy('request-refused');
+      this.#stream?.malformed();
     }
   }
 
   onStreamTrailers(lines: string): void {
     if (this.#splice !== null) this.#splice.onClientEnd();
-    else if (this.#exchanging && !this.#exchange.takeTrailers(lines)) this.destroy('request-refused');
+    else if (this.#exchanging && !this.#exchange.takeTrailers(lines)) this.#stream?.malformed();
   }
 
   onStreamMoved(): void {
