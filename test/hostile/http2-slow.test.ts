@@ -70,6 +70,7 @@ const slownesses: readonly Slowness[] = [
     expected: ended,
   },
   { name: 'a connection without requests', begin: () => null, expected: ended },
+  { name: 'SETTINGS, and nothing else, again and again', begin: () => null, drip: () => settings(), expected: ended },
   {
     name: 'half a frame',
     begin: (client) => {

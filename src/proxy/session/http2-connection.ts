@@ -148,7 +148,7 @@ export class Http2Connection implements LinkUser, Http2ExchangeUser, DeadlineOwn
   }
 
   onPeerSettings(): void {
-    if (this.#link.streams.size === 0) this.#setDeadline();
+    // They ask for nothing: the time for a request runs on.
   }
 
   onStreamsOver(): void {
