@@ -3,6 +3,8 @@
 
 const firstCapacity = 2048;
 const nothing = Buffer.alloc(0);
+/** Pieces from here on are kept as they are. Node hands smaller ones out of a pool, which each of them keeps alive. */
+const largePiece = 4096;
 
 /** What has come so far of something that is not whole yet. The owner bounds it. */
 export class GatheredBytes {
@@ -51,6 +53,21 @@ export class GatheredBytes {
     this.#length = 0;
     return bytes;
   }
+}
+
+/**
+ * Adds a piece to those that wait. A small one is joined with those before it that are no larger: a Buffer takes a hundred
+ * bytes besides its own, and so would each byte of a peer who sends one at a time. A byte is copied twelve times at most.
+ */
+export function addPiece(pieces: Buffer[], piece: Buffer): void {
+  let joined = piece;
+  while (joined.length < largePiece) {
+    const last = pieces.at(-1);
+    if (last === undefined || last.length > joined.length) break;
+    pieces.pop();
+    joined = Buffer.concat([last, joined]);
+  }
+  pieces.push(joined);
 }
 
 /** Pieces as one; a single piece is that one, without a copy. */

@@ -5,9 +5,10 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import { DataPlane } from '../support/data-plane.ts';
-import { flags, headers, settingIds, windowUpdate } from '../support/http2/frames.ts';
-import { indexed, keptLiteral } from '../support/http2/hpack.ts';
+import { data, flags, headers, settingIds, windowUpdate } from '../support/http2/frames.ts';
+import { type Field, indexed, keptLiteral } from '../support/http2/hpack.ts';
 import { RawClient, requestFields } from '../support/http2/raw-client.ts';
+import { RawPod } from '../support/http2/raw-pod.ts';
 import {
   content,
   hashOf,
@@ -20,8 +21,8 @@ import {
 } from '../support/http2-peers/pairings.ts';
 import { clientKinds, WebClient } from '../support/http2-peers/web-client.ts';
 import { type Handler, podKinds, WebPod } from '../support/http2-peers/web-pod.ts';
-import { untilStill } from '../support/peers.ts';
-import { route } from '../support/rules.ts';
+import { holdOpen, Pod, untilStill } from '../support/peers.ts';
+import { h2cEndpoint, route } from '../support/rules.ts';
 
 const megabyte = 1 << 20;
 
@@ -30,10 +31,15 @@ const collectGarbage = runInNewContext('gc') as () => void;
 
 /** Bytes that live buffers hold, of the router and of the test's own peers. */
 function bufferBytes(): number {
+  return memory().arrayBuffers;
+}
+
+/** What is alive. */
+function memory(): NodeJS.MemoryUsage {
   // The first one finds what is dead, the second one waits until it has been given back.
   collectGarbage();
   collectGarbage();
-  return process.memoryUsage().arrayBuffers;
+  return process.memoryUsage();
 }
 
 /** What a stalled transfer may hold: both peers of the test and the router, with the windows of each. */
@@ -335,4 +341,50 @@ test('answers without content that nobody reads: no more is asked for than can b
   await client.flood(performance.now() + 5_000, requests);
   expect(client.end).toBe('rst');
   expect(await plane.ended()).toBe('request-refused');
+});
+
+describe('content in single bytes, each a read of its own, that has to wait', () => {
+  const bytes = 20_000;
+  const post = requestFields(host, '/', [], 'POST', 'https');
+  const tunnel: Field[] = [[':protocol', 'websocket'], ...requestFields(host, '/', [], 'CONNECT', 'https')];
+
+  /** Bytes that are held when so many of them have come. */
+  async function heldOf(plane: DataPlane, fields: readonly Field[]): Promise<number> {
+    using client = await RawClient.connect(plane.httpsPort, { servername: host, keep: 'counts' });
+    const stream = client.request(fields, flags.endHeaders);
+    const frame = data(stream, 'x');
+    const send = async (count: number): Promise<void> => {
+      // What is written while something else is would share a record of TLS with others.
+      for (let i = 0; i < count; i++) await new Promise((written) => client.socket.write(frame, written));
+      await client.settled();
+    };
+    const used = (): number => {
+      const { heapUsed, arrayBuffers } = memory();
+      return heapUsed + arrayBuffers;
+    };
+    await send(1_000);
+    const before = used();
+    await send(bytes);
+    return used() - before;
+  }
+
+  test('for a tunnel', async () => {
+    await using pod = await Pod.start(holdOpen);
+    await using plane = await DataPlane.start(route({ host, pods: [pod.port], termination: 'edge' }));
+    expect(await heldOf(plane, tunnel)).toBeLessThan(50 * bytes);
+  });
+
+  test('for a window', async () => {
+    const shut = { windows: 'never', settings: [[settingIds.initialWindowSize, 0]] } as const;
+    await using pod = await RawPod.start(() => {}, { ...shut, keep: 'counts' });
+    const wish = { host, pods: [h2cEndpoint(pod.port)], termination: 'edge' } as const;
+    await using plane = await DataPlane.start(route(wish));
+    expect(await heldOf(plane, post)).toBeLessThan(50 * bytes);
+  });
+
+  test('for another pod, should this one refuse the request', async () => {
+    await using pod = await WebPod.start('h2c', (request) => void request.resume());
+    await using plane = await DataPlane.start(pod.changes(host));
+    expect(await heldOf(plane, post)).toBeLessThan(50 * bytes);
+  });
 });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { GatheredBytes } from '../../src/protocol/gathered-bytes.ts';
+import { addPiece, GatheredBytes } from '../../src/protocol/gathered-bytes.ts';
 
 describe('gathered bytes', () => {
   test('begin with nothing', () => {
@@ -74,5 +74,33 @@ describe('gathered bytes', () => {
         for (const { answered, expected } of answers) expect(answered.equals(expected)).toBe(true);
       }),
     );
+  });
+});
+
+describe('pieces that wait', () => {
+  test('are what was added, in order', () => {
+    fc.assert(
+      fc.property(fc.array(fc.uint8Array({ maxLength: 6_000 })), (added) => {
+        const pieces: Buffer[] = [];
+        for (const piece of added) addPiece(pieces, Buffer.from(piece));
+        expect(Buffer.concat(pieces).equals(Buffer.concat(added))).toBe(true);
+      }),
+    );
+  });
+
+  test('are few, however small they came', () => {
+    const pieces: Buffer[] = [];
+    for (let i = 0; i < 100_000; i++) addPiece(pieces, Buffer.from([i]));
+    expect(pieces.length).toBeLessThan(100_000 / 4_096 + 13);
+  });
+
+  test('stay as they are where they are large', () => {
+    const pieces: Buffer[] = [];
+    const large = Buffer.alloc(4_096);
+    addPiece(pieces, Buffer.from('a'));
+    addPiece(pieces, large);
+    addPiece(pieces, Buffer.from('b'));
+    expect(pieces).toHaveLength(3);
+    expect(pieces[1]).toBe(large);
   });
 });

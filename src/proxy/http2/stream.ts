@@ -1,5 +1,6 @@
 // One stream of an HTTP/2 connection, whichever side opened it: its states, its windows, and content that waits for them.
 
+import { addPiece } from '../../protocol/gathered-bytes.ts';
 import { defaultFrameBytes, ErrorCode, FrameType, lastingBytes } from '../../protocol/http2-frames.ts';
 import type { ResponseFields } from '../../protocol/http2-head.ts';
 import type { Http2Link } from './link.ts';
@@ -99,7 +100,7 @@ export class Http2Stream {
     }
     this.#heldEnd = end;
     if (content.length > 0) {
-      this.#held.push(content);
+      addPiece(this.#held, content);
       this.#heldBytes += content.length;
       this.#link.hold(this, content.length);
     }

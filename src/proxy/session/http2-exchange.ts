@@ -1,6 +1,7 @@
 // The client's side of one exchange that came as a stream of HTTP/2. Used again for later streams of its connection.
 
 import { randomBytes } from 'node:crypto';
+import { addPiece } from '../../protocol/gathered-bytes.ts';
 import { ErrorCode } from '../../protocol/http2-frames.ts';
 import type { RequestFields } from '../../protocol/http2-head.ts';
 import { refusal } from '../../protocol/refusals.ts';
@@ -198,7 +199,7 @@ export class Http2Exchange implements Downstream, StreamUser, DeadlineOwner, Tun
       if (end) this.#splice?.onClientEnd();
     } else if (this.#wantsTunnel) {
       // As much as its window: more of it is asked for when there is somebody to take it.
-      this.#early.push(Buffer.from(content));
+      addPiece(this.#early, Buffer.from(content));
       this.#earlyEnd = end;
       this.#stream?.pause();
     } else if (this.#exchanging && !this.#exchange.takeContent(content, end)) {

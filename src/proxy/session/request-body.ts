@@ -2,7 +2,7 @@
 // passed on in the framing that the pod's protocol has. Used again for the next request.
 
 import type { Framing } from '../../protocol/field-lines.ts';
-import { inOneBuffer } from '../../protocol/gathered-bytes.ts';
+import { addPiece, inOneBuffer } from '../../protocol/gathered-bytes.ts';
 import { chunkedEnd, inChunk, keptTrailer } from '../../protocol/http-body.ts';
 import type { Refusal } from '../../protocol/refusals.ts';
 import type { Scheme } from '../../table/entries.ts';
@@ -173,7 +173,7 @@ export class RequestBody {
       return;
     }
     if (content.length === 0) return;
-    this.#held.push(content);
+    addPiece(this.#held, content);
     this.#heldBytes += content.length;
     if (this.#heldBytes > maxHeldBytes) this.#downstream.pause();
   }
@@ -190,7 +190,7 @@ export class RequestBody {
   #keep(content: Buffer, upstream: Upstream): void {
     if (this.#sentBytes < 0 || content.length === 0) return;
     if (!upstream.framed && this.#sentBytes + content.length <= maxHeldBytes) {
-      this.#sent.push(content);
+      addPiece(this.#sent, content);
       this.#sentBytes += content.length;
     } else {
       this.#sent = [];
