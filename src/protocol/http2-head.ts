@@ -308,6 +308,8 @@ function valueAt(text: string, name: string, at: number): string {
 /** Names as they come, and as HTTP/2 writes them; empty for those that it does not. Most messages use few. */
 const names: Map<string, string> = new Map();
 const maxNames = 2_000;
+/** What is kept is kept for ever: a name may be as long as a head, and nobody needs such a one again. */
+const maxKeptNameBytes = 64;
 
 function fieldName(sent: string): string {
   const known = names.get(sent);
@@ -315,7 +317,9 @@ function fieldName(sent: string): string {
   const lower = sent.toLowerCase();
   const name = connectionSpecific.has(lower) || lower === 'host' ? '' : lower;
   // A slice keeps all of the head alive that it was cut from: what is kept is a copy.
-  if (names.size < maxNames) names.set(Buffer.from(sent, 'latin1').toString('latin1'), name);
+  if (names.size < maxNames && sent.length <= maxKeptNameBytes) {
+    names.set(Buffer.from(sent, 'latin1').toString('latin1'), name);
+  }
   return name;
 }
 

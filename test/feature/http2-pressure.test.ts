@@ -388,3 +388,19 @@ describe('content in single bytes, each a read of its own, that has to wait', ()
     expect(await heldOf(plane, post)).toBeLessThan(50 * bytes);
   });
 });
+
+test('long names that nobody has sent before leave nothing behind', async () => {
+  await using pod = await WebPod.start('h2c', (_request, response) => response.end());
+  await using plane = await DataPlane.start(pod.changes(host));
+  using client = await RawClient.connect(plane.httpPort, { keep: 'counts' });
+  const ask = async (count: number, prefix: string): Promise<void> => {
+    for (let i = 0; i < count; i++) {
+      const named: Field = [`${'x'.repeat(15_000)}-${prefix}${i}`, ''];
+      expect(await client.outcome(client.request(requestFields(host, '/', [named])))).toBe('status 200');
+    }
+  };
+  await ask(100, 'a');
+  const before = memory().heapUsed;
+  await ask(1_000, 'b');
+  expect(memory().heapUsed - before).toBeLessThan(4 * megabyte);
+});
