@@ -71,6 +71,7 @@ export class Supervisor {
   readonly #onFailed: (reason: string) => void;
   #onReady: (() => void) | null;
   #epoch = 0;
+  #lookedMs: number = performance.now();
   #draining = false;
   #ended: Promise<void> | null = null;
 
@@ -295,7 +296,12 @@ export class Supervisor {
 
   #killSilent(): void {
     const nowMs = performance.now();
+    // While this process itself was stopped (a frozen pod, a paused machine) it could hear nobody, and what was said is read
+    // only behind this timer.
+    const deafMs = Math.max(0, nowMs - this.#lookedMs - heartbeatMs);
+    this.#lookedMs = nowMs;
     for (const child of [this.#controller, ...this.#workers]) {
+      child.heardMs = Math.min(nowMs, child.heardMs + deafMs);
       if (child.process === null || nowMs - child.heardMs < silenceMs) continue;
       this.#log.error({ process: child.name, silentMs: nowMs - child.heardMs }, 'process is silent, killing it');
       child.process.kill('SIGKILL');

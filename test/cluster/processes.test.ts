@@ -106,6 +106,24 @@ describe('the supervisor is killed', () => {
   });
 });
 
+describe('the supervisor is stopped for longer than a process may be silent', () => {
+  test('and goes on: nobody is killed for what it could not hear, and what is open stays open', async () => {
+    await using pod = await NamedPod.start('pod');
+    using folder = folderFor(pod);
+    await using router = await RunningRouter.start(folder, ['--workers', '2']);
+    const load = new Load({ port: router.httpPort, host: 'web.test', connections: 2, keepAlive: true, pauseMs: 20 });
+    await load.answered(10);
+    const before = await router.processes();
+    router.kill('SIGSTOP');
+    await new Promise((done) => setTimeout(done, 12_000));
+    router.kill('SIGCONT');
+    // The supervisor takes part in a scrape: by then it has looked for who is silent.
+    expect(await router.metric('headgate_process_starts_total')).toBe(3);
+    expect(await router.processes()).toEqual(before);
+    expect(await load.stop()).toMatchObject({ odd: 0, broken: 0, refused: 0 });
+  });
+});
+
 describe('SIGTERM', () => {
   test('drains: zero resets under keep-alive and new-connection load, exit code 0', async () => {
     await using pod = await NamedPod.start('pod');
