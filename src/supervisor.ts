@@ -73,6 +73,8 @@ export class Supervisor {
   #epoch = 0;
   #lookedMs: number = performance.now();
   #draining = false;
+  /** Whether the processes are being ended: who goes stays gone. */
+  #ending = false;
   #ended: Promise<void> | null = null;
 
   /** `onReady`: every worker serves, for the first time. `onFailed`: the start cannot succeed. */
@@ -134,6 +136,7 @@ export class Supervisor {
   /** Ends everything at once. */
   destroy(): void {
     this.#draining = true;
+    this.#ending = true;
     for (const child of [this.#controller, ...this.#workers]) child.process?.kill('SIGKILL');
     this.#cleanUp();
   }
@@ -144,6 +147,7 @@ export class Supervisor {
     this.#tellProcesses();
     this.#log.info({ delayMs: shutdownDelayMs, timeoutMs: shutdownTimeoutMs }, 'shutting down');
     await new Promise((resolve) => setTimeout(resolve, shutdownDelayMs));
+    this.#ending = true;
     // Our own copies of the descriptors would keep the ports open after the last worker has stopped accepting.
     this.#sockets.closeTraffic();
     await Promise.all(this.#workers.map((child) => this.#end(child, shutdownTimeoutMs)));
@@ -286,7 +290,7 @@ export class Supervisor {
     child.process = null;
     child.serving = false;
     this.#collection.retire(child.counts);
-    if (this.#draining) return;
+    if (this.#ending) return;
     const livedMs = performance.now() - child.startedMs;
     child.backoffMs = livedMs > steadyMs ? firstBackoffMs : Math.min(lastBackoffMs, child.backoffMs * 2);
     this.#log.error({ process: child.name, code, signal, livedMs, restartInMs: child.backoffMs }, 'process ended');

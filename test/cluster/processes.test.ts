@@ -160,6 +160,27 @@ describe('SIGTERM', () => {
     expect(await router.exited).toEqual({ code: 0, signal: null });
   });
 
+  test('during the delay who dies comes back, and everything is served on', async () => {
+    await using pod = await NamedPod.start('pod');
+    using folder = folderFor(pod);
+    const router = await RunningRouter.start(folder, ['--workers', '1', '--shutdown-delay', '1h']);
+    const { controller, workers } = await router.processes();
+    router.kill('SIGTERM');
+    await router.line((line) => line.msg === 'shutting down');
+    process.kill(workers[0]?.pid ?? 0, 'SIGKILL');
+    expect((await get(router.httpPort, 'web.test')).status).toBe(200);
+    process.kill(controller, 'SIGKILL');
+    folder.write('more.yaml', routeYaml('more', 'more.test', 'web'));
+    await eventually(
+      () => get(router.httpPort, 'more.test'),
+      ({ status }) => status === 200,
+    );
+    expect(await router.admin('/healthz/ready/process-running')).toMatchObject({ status: 500 });
+    const again = setInterval(() => router.kill('SIGTERM'), 100);
+    expect(await router.exited).toEqual({ code: 1, signal: null });
+    clearInterval(again);
+  });
+
   test('during the delay everything is served; a second signal ends at once', async () => {
     await using pod = await NamedPod.start('pod');
     using folder = folderFor(pod);
