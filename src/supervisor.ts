@@ -55,6 +55,11 @@ type Child = {
   readonly counts: ToldCounts;
 };
 
+/** Thrown where there is no place for the channel's socket: the start ends before anything has been started. */
+export class RunDirectoryError extends Error {
+  override name = 'RunDirectoryError';
+}
+
 export class Supervisor {
   readonly #config: Config;
   readonly #sockets: BoundSockets;
@@ -396,7 +401,12 @@ function newChild(name: string, worker: number | null): Child {
 
 /** A directory of our own that nobody else can enter, for the channel's socket. */
 function runDirectory(configured: string): string {
-  if (configured === '') return mkdtempSync(join(tmpdir(), 'headgate-'));
-  mkdirSync(configured, { recursive: true });
-  return mkdtempSync(join(configured, 'run-'));
+  try {
+    if (configured === '') return mkdtempSync(join(tmpdir(), 'headgate-'));
+    mkdirSync(configured, { recursive: true });
+    return mkdtempSync(join(configured, 'run-'));
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw new RunDirectoryError(`--run-dir: cannot make a folder in ${configured || tmpdir()}: ${code ?? message}`);
+  }
 }

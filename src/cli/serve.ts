@@ -9,7 +9,7 @@ import type { Config } from '../config/schema.ts';
 import { unusedNamesIn } from '../config/without-effect.ts';
 import { accessLogProblems } from '../proxy/access-log/access-log-settings.ts';
 import { tlsProblems } from '../proxy/tls-settings.ts';
-import { Supervisor } from '../supervisor.ts';
+import { RunDirectoryError, Supervisor } from '../supervisor.ts';
 import { createLog } from '../telemetry/log.ts';
 import { makeDefaultCertificate } from './make-certificate.ts';
 
@@ -61,7 +61,7 @@ export async function runRouter(
   if (unusedNames.length > 0) log.info({ names: unusedNames }, 'set, and without effect');
   const ports = sockets.ports;
   const fallback = makeDefaultCertificate(config.routerDomain);
-  return await new Promise((resolve) => {
+  const ended = new Promise<number>((resolve) => {
     const running = new Supervisor(
       config,
       sockets,
@@ -99,5 +99,10 @@ export async function runRouter(
     process.on('SIGTERM', onSignal);
     process.on('SIGINT', onSignal);
     running.start();
+  });
+  return await ended.catch((error: unknown) => {
+    if (!(error instanceof RunDirectoryError)) throw error;
+    process.stderr.write(`headgate: ${error.message}\n`);
+    return 1;
   });
 }

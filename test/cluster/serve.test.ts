@@ -53,6 +53,17 @@ describe('a start that cannot succeed', () => {
     },
   );
 
+  test('there is no place for the socket of the processes: exit code 1, one clear line', async () => {
+    using folder = new ManifestFolder();
+    const ports = ['--http-port', '--https-port', '--admin-port'].flatMap((flag) => [flag, '0']);
+    const { code, stdout, stderr } = await runCommand(['serve', ...folder.sourceArgs, ...ports], {
+      TMPDIR: '/nonexistent',
+    });
+    expect(code).toBe(1);
+    expect(stdout).toBe('');
+    expect(stderr).toBe('headgate: --run-dir: cannot make a folder in /nonexistent: ENOENT\n');
+  });
+
   test.each([
     ['is no YAML', 'users: [{ user: { token: sesame } }\n', 'cannot be read: '],
     ['names no cluster', 'apiVersion: v1\nkind: Config\n', 'has no current context with a cluster and a user'],
