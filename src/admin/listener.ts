@@ -12,9 +12,11 @@ export type AdminTimes = {
   readonly handshakeMs: number;
   /** For the head of a request; looked at several times in that time. */
   readonly headMs: number;
+  /** To take something of an answer. */
+  readonly unreadMs: number;
 };
 
-const usualTimes: AdminTimes = { firstByteMs: 10_000, handshakeMs: 10_000, headMs: 10_000 };
+const usualTimes: AdminTimes = { firstByteMs: 10_000, handshakeMs: 10_000, headMs: 10_000, unreadMs: 30_000 };
 const maxRequestMs = 30_000;
 /** With one more the connection is closed that has waited longest for a request of its peer. */
 const maxConnections = 256;
@@ -43,6 +45,8 @@ export class AdminListener {
         onRequest(request, response);
       },
     );
+    // Who asks and does not read is being answered for good, and would keep the place for as long.
+    this.#server.timeout = times.unreadMs;
     // A server that listens keeps the times of its connections; one that is only handed sockets does not. So this one does
     // listen, and what it would do with a connection is done once it is known to speak HTTP.
     const [serve] = this.#server.listeners('connection');

@@ -21,16 +21,23 @@ function tlsOf({ certificate, key }: TestCertificate, settings: Partial<AdminTls
   return made.options;
 }
 
-/** A listener whose every answer is what was asked for; `/hang` has none. */
+/** A listener whose every answer is what was asked for; `/hang` has none, and `/long` one that no socket holds. */
 class Port implements AsyncDisposable {
   readonly listener: AdminListener;
+  /** Whether the long answer was taken, once it is over. */
+  readonly taken: Promise<boolean>;
   readonly #bound: BoundSocket = new BoundSocket({ host: '127.0.0.1', port: 0 });
   readonly #times: AdminTimes;
 
   constructor(times: Partial<AdminTimes> = {}) {
-    this.#times = { firstByteMs: 30_000, handshakeMs: 30_000, headMs: 30_000, ...times };
+    this.#times = { firstByteMs: 30_000, handshakeMs: 30_000, headMs: 30_000, unreadMs: 30_000, ...times };
+    const { promise, resolve: over } = Promise.withResolvers<boolean>();
+    this.taken = promise;
     this.listener = new AdminListener((request, response) => {
-      if (request.url !== '/hang') answer(response, 200, `${request.url}`);
+      if (request.url === '/long') {
+        response.once('close', () => over(response.writableFinished));
+        answer(response, 200, 'x'.repeat(64 << 20));
+      } else if (request.url !== '/hang') answer(response, 200, `${request.url}`);
     }, this.#times);
   }
 
@@ -174,6 +181,15 @@ test('a client of TLS that sends no request is cut', async () => {
   served.listener.secure(tlsOf(first));
   using peer = await Peer.connectTls(served.port);
   await peer.ended;
+});
+
+test.each(['plain', 'TLS'])('a client that does not read its answer is cut (%s)', async (protocol) => {
+  await using served = await new Port({ unreadMs: 50 }).open();
+  served.listener.secure(tlsOf(first));
+  using peer = protocol === 'TLS' ? await Peer.connectTls(served.port) : await Peer.connect(served.port);
+  peer.stopReading();
+  await peer.write(getRequest('x', '/long'));
+  expect(await served.taken).toBe(false);
 });
 
 describe('when as many are connected as may be', () => {
