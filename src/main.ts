@@ -17,6 +17,13 @@ usage: headgate COMMAND [options]
 
 const [command, ...args] = process.argv.slice(2);
 
+// Who reads no further (`| head`) has what he wanted, and the demo's router serves others. Roles leave the stream unopened.
+if (command !== 'worker' && command !== 'controller') {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+}
+
 switch (command) {
   case 'worker':
     (await import('./proxy/worker.ts')).runWorker();

@@ -10,6 +10,41 @@ import { get } from '../support/requests.ts';
 import { eventually, ManifestFolder, RunningRouter, runCommand } from '../support/router.ts';
 import { SyslogReceiver } from '../support/syslog-receiver.ts';
 
+test.each([['help'], ['version'], ['serve', '--help']])(
+  '%s %s to a reader that has gone: exit code 0, and no complaint',
+  async (...args) => {
+    const child = spawn(process.execPath, ['src/main.ts', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    child.stdout.destroy();
+    let stderr = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+    });
+    const code = await new Promise((done) => {
+      child.once('close', done);
+    });
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+  },
+);
+
+test('the demo to a reader that has gone serves', async () => {
+  const [adminPort] = await freePorts(1);
+  const args = ['src/main.ts', 'demo', '--http-port', '0', '--https-port', '0', '--admin-port', `${adminPort}`];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  child.stdout.destroy();
+  const exited = new Promise((done) => {
+    child.once('exit', done);
+  });
+  await eventually(
+    () => fetch(`http://127.0.0.1:${adminPort}/healthz/ready`).catch(() => ({ status: 0 })),
+    ({ status }) => status === 200,
+  );
+  // The supervisor, which prints the page, takes part in a scrape.
+  expect((await fetch(`http://127.0.0.1:${adminPort}/metrics`)).status).toBe(200);
+  child.kill('SIGTERM');
+  expect(await exited).toBe(0);
+});
+
 describe('a start that cannot succeed', () => {
   test('every configuration error is told at once, by the name that the user typed; exit code 2', async () => {
     const { code, stdout, stderr } = await runCommand(
