@@ -405,6 +405,11 @@ describe.skipIf(noHelm)('helm test', () => {
   test('is not with anything else', async () => {
     expect(await ask(503, 'something else')).toMatch(/failed {2}http:/);
   });
+
+  test('has no pod where there is no Service to ask', async () => {
+    const rendered = await objects('--set=metrics.enabled=false,service.enabled=false');
+    expect(rendered.filter(({ kind }) => kind === 'Pod')).toEqual([]);
+  });
 });
 
 function workloadsOf(all: readonly KubeObject[]): Workload[] {
