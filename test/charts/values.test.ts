@@ -183,6 +183,11 @@ describe.skipIf(noHelm)('is refused as it does not go together:', () => {
       'minReplicas is above maxReplicas',
     ],
     [
+      'a scale that nothing is aimed at',
+      ['--set=autoscaling.enabled=true,autoscaling.targetCPUUtilizationPercentage=null'],
+      'autoscaling: one of targetCPUUtilizationPercentage, targetMemoryUtilizationPercentage and metrics must be there',
+    ],
+    [
       'a Service without ports',
       ['--set=service.ports.http=null,service.ports.https=null'],
       'one of http and https must be there',

@@ -97,6 +97,12 @@ What values.schema.json cannot see: values that are each right but not together.
 {{- if and $own.autoscaling.enabled (gt (int $own.autoscaling.minReplicas) (int $own.autoscaling.maxReplicas)) -}}
 {{- $problems = append $problems (printf "%sautoscaling: minReplicas is above maxReplicas" $where) -}}
 {{- end -}}
+{{- /* Without any metric the API server aims at 80 % CPU. */ -}}
+{{- with $own.autoscaling -}}
+{{- if and .enabled (not (or .targetCPUUtilizationPercentage .targetMemoryUtilizationPercentage .metrics)) -}}
+{{- $problems = append $problems (printf "%sautoscaling: one of targetCPUUtilizationPercentage, targetMemoryUtilizationPercentage and metrics must be there" $where) -}}
+{{- end -}}
+{{- end -}}
 {{- if and $own.service.enabled (not $own.service.ports.http) (not $own.service.ports.https) -}}
 {{- $problems = append $problems (printf "%sservice.ports: one of http and https must be there" $where) -}}
 {{- end -}}
