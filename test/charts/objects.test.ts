@@ -365,7 +365,8 @@ describe.skipIf(noHelm)('the Route type', () => {
       readFileSync(resolve(import.meta.dirname, '../../manifests/user-roles.yaml'), 'utf8'),
     ) as KubeObject[];
     for (const role of [edit, view]) {
-      const found = rendered.find(({ metadata }) => metadata.name === role?.metadata.name);
+      // Two releases of one name in two namespaces, both told to install the type, would fight over a shared role.
+      const found = rendered.find(({ metadata }) => metadata.name === `edge-${role?.metadata.name}`);
       expect(found).toMatchObject({ rules: (role as { rules?: unknown })?.rules });
       const aggregates = Object.entries(role?.metadata.labels ?? {}).filter(([name]) => name.includes('aggregate'));
       expect(found?.metadata.labels).toMatchObject(Object.fromEntries(aggregates));
