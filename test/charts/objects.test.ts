@@ -407,6 +407,14 @@ describe.skipIf(noHelm)('helm test', () => {
     expect(await ask(503, 'something else')).toMatch(/failed {2}http:/);
   });
 
+  test('asks no port that takes nobody without a PROXY header', async () => {
+    const rendered = await objects('--set-string=shards[0].name=a,shards[0].settings.ROUTER_USE_PROXY_PROTOCOL=true');
+    const pods = rendered.filter(({ kind }) => kind === 'Pod') as (KubeObject & { readonly spec: PodSpec })[];
+    expect(pods[0]?.spec.containers[0]?.args?.slice(1)).toEqual([
+      'http://headgate-a-metrics.edge.svc:1936/healthz/ready',
+    ]);
+  });
+
   test('has no pod where there is no Service to ask', async () => {
     const rendered = await objects('--set=metrics.enabled=false,service.enabled=false');
     expect(rendered.filter(({ kind }) => kind === 'Pod')).toEqual([]);
