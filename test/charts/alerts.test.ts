@@ -103,6 +103,13 @@ describe.skipIf(noHelm)('alerts', () => {
     }
   });
 
+  test('count pods that checks have found down among those that fail', async () => {
+    const told = (await alertsOf()).find(({ alert }) => alert === 'HeadgateUpstreamsFail');
+    const [, reasons = ''] = /reason=~"([^"]*)"/.exec(told?.expr ?? '') ?? [];
+    // A Route with several pods comes from the first of these to the second after three checks.
+    expect(reasons.split('|')).toEqual(expect.arrayContaining(['connect-failed', 'endpoints-down']));
+  });
+
   test('miss each shard, and each pod that is one', async () => {
     const missed = async (...args: string[]): Promise<string[]> =>
       (await alertsOf(...args)).filter(({ alert }) => alert === 'HeadgateDown').map(({ expr }) => expr);
