@@ -31,6 +31,17 @@ test('so are annotations', () => {
   expect([...read, ...elsewhere, ...ignored].sort()).toEqual([...openshiftAnnotations].sort());
 });
 
+test('annotations that are read are on the page about compatibility, and no others', () => {
+  const [, section = ''] = compatibility.split('\n## Annotations of Routes\n');
+  const rows = (section.split('\n## ')[0] ?? '').split('\n').filter((line) => line.startsWith('| `'));
+  const told = rows.flatMap((row) =>
+    [...(row.split(' | ')[0] ?? '').matchAll(/`([^`]+)`/g)].map(([, name = '']) => name),
+  );
+  const ours = ['headgate.io/client-ca-secret', 'headgate.io/client-auth'].filter(isInSource);
+  const theirs = openshiftAnnotations.filter((name) => !ignored.includes(name));
+  expect(told.sort()).toEqual([...new Set([...Object.values(optionAnnotations), ...ours, ...theirs])].sort());
+});
+
 /** Whether a name stands in the source as a text of its own. */
 function isInSource(name: string): boolean {
   return readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
