@@ -80,6 +80,13 @@ test('every message is one that is logged', () => {
   expect(messages.filter((message) => !sources.includes(`'${message}'`))).toEqual([]);
 });
 
+test('every message that calls for somebody is explained', () => {
+  const calls = sources.matchAll(/[lL]og\.(?:warn|error)\(\s*(?:\{[^}]*\},\s*)?'([^']+)'/g);
+  const urgent = [...calls].map(([, message = '']) => message);
+  expect(urgent.length).toBeGreaterThan(20);
+  expect(urgent.filter((message) => !firstCells('Log messages').includes(message))).toEqual([]);
+});
+
 /** What an expression asks for that there is not. */
 function unknownMetrics(expression: string): string[] {
   const metrics: Readonly<Record<string, MetricDefinition>> = metricDefinitions;
