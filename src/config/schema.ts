@@ -1195,7 +1195,7 @@ export const settings = {
     default: '1200',
     about: `Certificates that each worker keeps ready for handshakes. The least recently used goes first; it is made ready
       again when it is next asked for.`,
-    reason: `One takes about 42 KB. With 10,000 certificates asked for over and over, a worker grows by 130 to 200 MB; with 2,000 kept, by more.`,
+    reason: `One takes about 42 KB. With 10,000 certificates asked for over and over, a worker grows by 140 to 250 MB; with 2,000 kept, by more.`,
   },
 
   workers: {
