@@ -193,6 +193,21 @@ describe.skipIf(noHelm)('is refused as it does not go together:', () => {
       'one of http and https must be there',
     ],
     [
+      'a node port of two Services',
+      ['--set=service.type=NodePort,service.nodePorts.http=30080,shard.hash.count=2'],
+      'only one Service can have the node port 30080',
+    ],
+    [
+      'a node port of the Services of all pods',
+      ['--set=service.type=NodePort,service.nodePorts.http=30080,shard.hash.count=2,kind=StatefulSet'],
+      'only one Service can have the node port 30080',
+    ],
+    [
+      'an address of two Services',
+      ['--set=service.clusterIP=10.0.0.9,shards[0].name=a,shards[1].name=b'],
+      'shard b: service: only one Service can have the clusterIP 10.0.0.9',
+    ],
+    [
       'a budget without a number',
       ['--set=podDisruptionBudget.maxUnavailable=null'],
       'one of maxUnavailable and minAvailable',

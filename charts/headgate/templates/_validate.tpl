@@ -52,6 +52,7 @@ What values.schema.json cannot see: values that are each right but not together.
 
 {{- $names := list -}}
 {{- $identities := list -}}
+{{- $claims := list -}}
 {{- range $instance := include "headgate.instances" . | fromJsonArray -}}
 {{- $shard := $instance.shard -}}
 {{- $own := $instance.values -}}
@@ -105,6 +106,24 @@ What values.schema.json cannot see: values that are each right but not together.
 {{- end -}}
 {{- if and $own.service.enabled (not $own.service.ports.http) (not $own.service.ports.https) -}}
 {{- $problems = append $problems (printf "%sservice.ports: one of http and https must be there" $where) -}}
+{{- end -}}
+
+{{- with $own.service -}}
+{{- $wanted := list -}}
+{{- if and .enabled (ne .type "ClusterIP") -}}
+{{- range list .nodePorts.http .nodePorts.https .healthCheckNodePort -}}
+{{- if . }}{{ $wanted = append $wanted (printf "node port %d" (int .)) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- if and .enabled .clusterIP (ne .clusterIP "None") -}}
+{{- $wanted = append $wanted (printf "clusterIP %s" .clusterIP) -}}
+{{- end -}}
+{{- range $claim := $wanted -}}
+{{- if or (has $claim $claims) (eq $instance.index "pod") -}}
+{{- $problems = append $problems (printf "%sservice: only one Service can have the %s; set it in each entry of shards" $where $claim) -}}
+{{- end -}}
+{{- $claims = append $claims $claim -}}
+{{- end -}}
 {{- end -}}
 
 {{- with $own.podDisruptionBudget -}}
