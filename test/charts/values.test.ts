@@ -193,6 +193,11 @@ describe.skipIf(noHelm)('is refused as it does not go together:', () => {
       'one of http and https must be there',
     ],
     [
+      'readers of metrics that everybody may read',
+      ['--set=rbac.scope=namespace,metrics.readers[0].namespace=a,metrics.readers[0].name=b'],
+      'metrics.readers: the router may not ask who they are',
+    ],
+    [
       'a node port of two Services',
       ['--set=service.type=NodePort,service.nodePorts.http=30080,shard.hash.count=2'],
       'only one Service can have the node port 30080',

@@ -41,6 +41,9 @@ What values.schema.json cannot see: values that are each right but not together.
 {{- if and $values.metrics.serviceMonitor.enabled $values.metrics.podMonitor.enabled -}}
 {{- $problems = append $problems "metrics.serviceMonitor and metrics.podMonitor: only one of them may be used, as everything would be counted twice" -}}
 {{- end -}}
+{{- if and $values.metrics.readers (not $values.metrics.auth) (eq (include "headgate.metricsAuth" .) "none") -}}
+{{- $problems = append $problems "metrics.readers: the router may not ask who they are, as every shard names a namespace, so everybody may read metrics; say metrics.auth none if that is meant" -}}
+{{- end -}}
 {{- if eq (include "headgate.metricsAuth" .) "openshift" -}}
 {{- if and $values.metrics.podMonitor.enabled (not $values.metrics.serviceMonitor.authorization) -}}
 {{- $problems = append $problems "metrics.podMonitor: needs a token in metrics.serviceMonitor.authorization, or metrics.auth none" -}}
