@@ -125,7 +125,7 @@ export class Supervisor {
   }
 
   #startOthers(): void {
-    if (this.#draining) return;
+    if (this.#ending) return;
     for (const worker of this.#workers) if (!worker.wasStarted) this.#startChild(worker);
   }
 
