@@ -81,6 +81,8 @@ export class Reconciler {
   #errorPages: ReadonlyMap<string, ErrorPage> = new Map();
   #pagesDirty = false;
   readonly #pendingVerdicts: Map<RouteKey, VerdictChange> = new Map();
+  /** The Host that a Route has left: it is served there until that has been compiled. */
+  readonly #left: Map<RouteKey, Host> = new Map();
   /** What each version of a Route came to, with the Secrets that it was judged by. */
   readonly #treatments: WeakMap<
     RouteManifest,
@@ -170,12 +172,15 @@ export class Reconciler {
     const delta = this.#takeDelta([...changes.against(this.table), ...this.#pageChanges()]);
     const verdicts: VerdictChange[] = [];
     for (const [key, change] of this.#pendingVerdicts) {
+      const left = this.#left.get(key);
+      if (left !== undefined && this.#dirtyHosts.has(left)) continue;
+      this.#left.delete(key);
+      this.#pendingVerdicts.delete(key);
       if (!this.#state.routes.has(key)) continue;
       const { verdict, route } = change;
       this.verdicts.set(key, { verdict, revision: this.table.revision, generation: route.generation, uid: route.uid });
       verdicts.push(change);
     }
-    this.#pendingVerdicts.clear();
     return { delta, verdicts };
   }
 
@@ -209,11 +214,17 @@ export class Reconciler {
       this.#dirtyHosts.add(before.host);
     } else {
       for (const host of this.#claims.set(key, made)) this.#dirtyHosts.add(host);
-      if (before !== undefined) this.#forget(key, before.host);
+      if (before !== undefined) {
+        this.#forget(key, before.host);
+        const left = this.#left.get(key);
+        if (left === undefined || !this.#dirtyHosts.has(left)) this.#left.set(key, before.host);
+      }
       this.#lostTo.delete(key);
     }
-    if (route === undefined) this.verdicts.delete(key);
-    else if (claim !== null && 'kind' in claim) this.#judge(route, claim);
+    if (route === undefined) {
+      this.verdicts.delete(key);
+      this.#left.delete(key);
+    } else if (claim !== null && 'kind' in claim) this.#judge(route, claim);
   }
 
   #forget(route: RouteKey, host: Host): void {

@@ -7,7 +7,7 @@ import type { Verdict } from '../../src/controller/verdict.ts';
 import { type Manifest, manifestKey } from '../../src/source/manifests.ts';
 import { type Change, type Delta, NO_REVISION } from '../../src/table/delta.ts';
 import type { BackendId, Certificate, CertificateId, RouteKey } from '../../src/table/entries.ts';
-import { parseHost } from '../../src/table/host.ts';
+import { ANY_HOST, parseHost } from '../../src/table/host.ts';
 import { RevisionGap, RouteTable } from '../../src/table/route-table.ts';
 import { makeAuthority, makeCertificate } from '../support/certificates.ts';
 import {
@@ -1128,6 +1128,21 @@ describe('when time runs short', () => {
     expect([...cluster.replica.backends.values()][0]?.endpoints.map(({ address }) => address)).toEqual(['10.0.0.9']);
     // Nor hosts for Endpoints.
     expect(cluster.replica.hosts.size).toBe(2);
+  });
+
+  test('a Route is not told that it is refused while its old host is served still', () => {
+    const cluster = new Cluster().put(aRoute('n/r').host('a.test').build());
+    cluster.settle();
+    slowClock();
+    cluster.put(aRoute('n/other').host('other.test').build(), aRoute('n/r').host('BAD_').build());
+    const served: boolean[] = [];
+    for (let steps = 0; cluster.reconciler.dirty && steps < 10; steps++) {
+      if (cluster.step().verdicts.some(({ verdict }) => verdict.kind === 'rejected')) {
+        served.push(cluster.replica.hosts.has(parseHost('a.test') ?? ANY_HOST));
+      }
+    }
+    expect(served).toEqual([false]);
+    expect(cluster.status('n/r')).toMatch(/^InvalidHost/);
   });
 
   test('what an earlier version of a Route had come to is not told any more', () => {
