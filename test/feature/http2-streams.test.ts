@@ -545,6 +545,23 @@ describe('draining', () => {
     expect(await plane.ended()).toBe('draining');
   });
 
+  test('a client that asks on and on all the same: ENHANCE_YOUR_CALM', async () => {
+    using seen = new SeenConnections();
+    const asked = promise();
+    await using pod = await WebPod.start('h2c', () => asked.keep());
+    await using plane = await DataPlane.start(pod.changes(host));
+    using client = await RawClient.connect(plane.httpPort, { keep: 'counts' });
+    client.request(requestFields(host));
+    await asked.kept;
+    seen.all[0]?.drain();
+    await client.until(() => client.goaways.length === 2);
+    const fields = block(requestFields(host));
+    const requests = (): Buffer =>
+      Buffer.concat(Array.from({ length: 1_000 }, () => headers(client.newStream(), fields, both)));
+    await client.flood(performance.now() + 2_000, requests);
+    expect(client.ending).toBe('connection ENHANCE_YOUR_CALM');
+  });
+
   test('a request that crosses the first GOAWAY is answered', async () => {
     using seen = new SeenConnections();
     await using pod = await WebPod.start('h2c', (_request, response) => response.end('hello'));

@@ -549,6 +549,7 @@ export class Http2Link {
     // A stream that is refused has not been looked at: the peer may ask again (8.7).
     if (id > this.#lastTaken) {
       this.sendReset(stream, ErrorCode.refusedStream);
+      this.#spend(Cost.frame);
       return;
     }
     const mayHold = heldByAll > maxHeldByAll ? fewHeldBytes : maxHeldBytes;
