@@ -256,6 +256,20 @@ describe.skipIf(noHelm)('stopping', () => {
   });
 });
 
+describe.skipIf(noHelm)('the node port of health checks', () => {
+  test.each([
+    ['LoadBalancer', '', 30081],
+    ['LoadBalancer', 'Cluster', undefined],
+    ['NodePort', 'Local', undefined],
+  ])('of a %s with the policy %j is %j, as the API server takes it', async (type, policy, port) => {
+    const values = `service.type=${type},service.externalTrafficPolicy=${policy},service.healthCheckNodePort=30081`;
+    const service = (await objects(`--set=${values}`)).find(
+      ({ kind, metadata }) => kind === 'Service' && metadata.name === 'headgate',
+    ) as (KubeObject & { readonly spec: { readonly healthCheckNodePort?: number } }) | undefined;
+    expect(service?.spec.healthCheckNodePort).toBe(port);
+  });
+});
+
 describe.skipIf(noHelm)('metrics', () => {
   const prometheus = '--set=metrics.readers[0].namespace=monitoring,metrics.readers[0].name=prometheus';
 

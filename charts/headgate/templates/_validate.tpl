@@ -114,7 +114,8 @@ What values.schema.json cannot see: values that are each right but not together.
 {{- with $own.service -}}
 {{- $wanted := list -}}
 {{- if and .enabled (ne .type "ClusterIP") -}}
-{{- range list .nodePorts.http .nodePorts.https .healthCheckNodePort -}}
+{{- $checked := and (eq .type "LoadBalancer") (ne .externalTrafficPolicy "Cluster") | ternary .healthCheckNodePort nil -}}
+{{- range list .nodePorts.http .nodePorts.https $checked -}}
 {{- if . }}{{ $wanted = append $wanted (printf "node port %d" (int .)) }}{{ end -}}
 {{- end -}}
 {{- end -}}
