@@ -6,6 +6,7 @@ import { setImmediate } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { cookieOf } from '../../src/proxy/upstream/sticky-cookie.ts';
 import type { Change } from '../../src/table/delta.ts';
+import { backendId } from '../../src/table/entries.ts';
 import type { Host } from '../../src/table/host.ts';
 import { DataPlane } from '../support/data-plane.ts';
 import { WebClient } from '../support/http2-peers/web-client.ts';
@@ -24,6 +25,10 @@ function gone(name: string): Change {
   return { kind: 'host', key: name as Host, entry: null };
 }
 
+function withoutService(service: string): Change {
+  return { kind: 'backend', key: backendId('shop', service, 'http'), entry: null };
+}
+
 async function waiting(plane: DataPlane, count: number): Promise<void> {
   while (plane.podPlaces.waiting !== count) await setImmediate();
 }
@@ -40,6 +45,11 @@ describe('the table changes', () => {
     ['the limit is taken away', (port) => limited({ pods: [port], podConnections: null }), 'second'],
     ['another pod comes', (port, free) => [backend('limited', [port, free])], 'free'],
     ['the pod goes and another comes', (_, free) => [backend('limited', [free])], 'free'],
+    [
+      'the Route goes to another Service',
+      (_, free) => [...limited({ services: [{ service: 'green', pods: [free] }] }), withoutService('limited')],
+      'free',
+    ],
     ['the last pod goes', () => [backend('limited', [])], '<code>no-endpoint</code>'],
     ['the Route goes, its Service stays', () => [gone(host)], '<code>no-route</code>'],
     [

@@ -154,6 +154,11 @@ export class PodSearch implements PlaceSeeker {
     return null;
   }
 
+  ruleChanged(rule: PathRule): void {
+    // Where pods are spoken to otherwise by now, the old ones are the only ones that it could go to.
+    if (this.#rule?.termination === rule.termination) this.#rule = rule;
+  }
+
   routeGone(): void {
     this.#stopWaiting();
     this.#user?.onRouteGone();

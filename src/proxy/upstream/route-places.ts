@@ -25,6 +25,8 @@ export interface PlaceSeeker extends Seeker {
   readonly hostName: string;
   /** A place may be free, or none be left to wait for: stops waiting and answers null, or says what it goes on waiting for. */
   takePlace(): PlaceWish | null;
+  /** Its Route asks for something else than when it came. */
+  ruleChanged(rule: PathRule): void;
   /** Its Route is gone: stops waiting. */
   routeGone(): void;
 }
@@ -166,7 +168,9 @@ export class RoutePlaces {
     this.#rule = rule;
     this.#backends = backends;
     this.limitTo(rule.podConnections ?? unlimited);
-    for (const seeker of [...this.#waiting.keys()]) this.#isLeftWaiting(seeker);
+    const seekers = [...this.#waiting.keys()];
+    for (const seeker of seekers) seeker.ruleChanged(rule);
+    for (const seeker of seekers) this.#isLeftWaiting(seeker);
   }
 
   /** The workers share the places anew. */

@@ -104,6 +104,7 @@ class Crowd {
         go();
         return null;
       },
+      ruleChanged: () => {},
       routeGone: () => places.stopWaiting(seeker),
     };
     const wish = look();
