@@ -9,9 +9,11 @@ import type { Change } from '../../src/table/delta.ts';
 import { backendId } from '../../src/table/entries.ts';
 import type { Host } from '../../src/table/host.ts';
 import { DataPlane } from '../support/data-plane.ts';
+import { flags } from '../support/http2/frames.ts';
+import { RawPod } from '../support/http2/raw-pod.ts';
 import { WebClient } from '../support/http2-peers/web-client.ts';
 import { answering, getRequest, ok, Peer, Pod } from '../support/peers.ts';
-import { backend, endpoint, type RouteWish, route } from '../support/rules.ts';
+import { backend, endpoint, h2cEndpoint, type RouteWish, route } from '../support/rules.ts';
 
 const host = 'a.test';
 const hello = readFileSync(join(import.meta.dirname, '../data/client-hello/openssl-tls13.bin'));
@@ -100,6 +102,28 @@ describe('the table changes', () => {
     plane.put(backend('limited', [free.port]));
     expect((await second.message()).body.toString()).toBe('free');
     first.socket.resetAndDestroy();
+  });
+
+  test('the pods speak HTTP/2 by now: a body in chunks that waits reaches them without its chunks', async () => {
+    const bodies: string[] = [];
+    await using pod = await Pod.start(() => {});
+    await using modern = await RawPod.start(async (peer) => {
+      const stream = await peer.request();
+      await peer.until(() => peer.stream(stream).ended);
+      bodies.push(peer.stream(stream).body);
+      peer.head(stream, [[':status', '204']], flags.endHeaders | flags.endStream);
+    });
+    await using plane = await DataPlane.start(limited({ pods: [pod.port] }));
+    using first = await ask(plane);
+    await pod.connection(0);
+    using second = await Peer.connect(plane.httpPort);
+    const chunks = '5\r\nhello\r\n0\r\n\r\n';
+    await second.write(`POST / HTTP/1.1\r\nHost: ${host}\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}`);
+    await waiting(plane, 1);
+    plane.put(backend('limited', [h2cEndpoint(modern.port)]));
+    await second.untilText('\r\n\r\n');
+    expect(bodies).toEqual(['hello']);
+    first.reset();
   });
 
   test('passthrough: who waits for a Route that goes is cut', async () => {
