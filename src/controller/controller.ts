@@ -35,8 +35,8 @@ const sweepRetryMs = 30_000;
 /** A replica with the settings of before may have been at work beside the first sweep: it ends with the rolling update. */
 const secondSweepMs = 600_000;
 
-/** What waits until every worker serves a Revision: since something changed, and since workers could know of it. */
-type Awaited = { readonly revision: Revision; readonly sinceMs: number; readonly sentMs: number };
+/** What waits until every worker serves a Revision: how old its eldest change is, and since when workers could take it over. */
+type Awaited = { readonly revision: Revision; readonly sinceMs: number; readonly publishedMs: number };
 type AwaitedVerdict = { readonly known: KnownVerdict; readonly route: RouteKey; readonly isFirst: boolean };
 
 export class Controller {
@@ -56,6 +56,7 @@ export class Controller {
   #awaitedVerdicts: AwaitedVerdict[] = [];
   #status: StatusWriter | null = null;
   #ackTimer: NodeJS.Timeout | undefined;
+  #acksCheckedMs = 0;
   #sweepTimer: NodeJS.Timeout | undefined;
   #synced = false;
   #defaultNotAfterMs: number | null = null;
@@ -123,6 +124,7 @@ export class Controller {
     this.#synced = true;
     this.#publisher.open();
     this.#schedule();
+    this.#acksCheckedMs = performance.now();
     this.#ackTimer = setInterval(() => this.#killStuck(), ackCheckMs);
     if (routeApi !== null && this.#status !== null && !this.#feed.shard.isWhole) {
       void this.#sweep(routeApi, this.#status, secondSweepMs);
@@ -251,9 +253,13 @@ export class Controller {
   }
 
   #killStuck(): void {
+    const nowMs = performance.now();
+    // Acks that came while this process itself was stopped are read behind this timer, and count at the next look.
+    const isLate = nowMs - this.#acksCheckedMs > 2 * ackCheckMs;
+    this.#acksCheckedMs = nowMs;
     const [oldest] = this.#awaited;
-    const limitMs = performance.now() - ackTimeoutMs;
-    if (oldest === undefined || oldest.sentMs > limitMs) return;
+    const limitMs = nowMs - ackTimeoutMs;
+    if (isLate || oldest === undefined || oldest.publishedMs > limitMs) return;
     for (const worker of this.#publisher.behind(oldest.revision, limitMs)) this.#onStuck(worker);
   }
 
@@ -282,7 +288,7 @@ export class Controller {
     }
     if (delta !== null && this.#synced) {
       if (this.#awaited.length < maxAwaited) {
-        this.#awaited.push({ revision: delta.to, sinceMs, sentMs: performance.now() });
+        this.#awaited.push({ revision: delta.to, sinceMs, publishedMs: performance.now() });
       }
       this.#publisher.publish(delta);
     }

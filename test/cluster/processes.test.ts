@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { makeCertificate } from '../support/certificates.ts';
 import { Load } from '../support/load.ts';
 import { getRequest, Peer, Pod } from '../support/peers.ts';
 import { NamedPod, routeYaml, serviceYaml } from '../support/pods.ts';
@@ -121,6 +122,30 @@ describe('the supervisor is stopped for longer than a process may be silent', ()
     expect(await router.metric('headgate_process_starts_total')).toBe(3);
     expect(await router.processes()).toEqual(before);
     expect(await load.stop()).toMatchObject({ odd: 0, broken: 0, refused: 0 });
+  });
+});
+
+describe('more changes than ten seconds are enough for', () => {
+  test('kill no worker that follows', async () => {
+    using folder = new ManifestFolder();
+    await using router = await RunningRouter.start(folder, ['--workers', '2']);
+    const before = await router.processes();
+    const { certificate, key } = makeCertificate({ names: ['many.test'] });
+    const tls = `tls: ${JSON.stringify({ termination: 'edge', certificate, key })}`;
+    const many = Array.from({ length: 4_000 }, (_, i) => routeYaml(`many-${i}`, `many-${i}.test`, 'web', tls));
+    folder.write('many.yaml', many.join(''));
+    await router.line(({ msg }) => msg === 'route verdict');
+    // On a slower machine, or with more Routes, it would take as long without a pause; the supervisor pauses, as it would not
+    // wait for the controller.
+    for (const pid of [before.supervisor, before.controller]) process.kill(pid, 'SIGSTOP');
+    await new Promise((done) => setTimeout(done, 11_000));
+    for (const pid of [before.controller, before.supervisor]) process.kill(pid, 'SIGCONT');
+    await eventually(
+      () => router.adminJson<{ acknowledged: boolean }>('/debug/revision'),
+      ({ acknowledged }) => acknowledged,
+    );
+    expect(await router.metric('headgate_process_starts_total')).toBe(3);
+    expect(await router.processes()).toEqual(before);
   });
 });
 

@@ -14,7 +14,7 @@ import { NO_REVISION, type Revision } from '../../src/table/delta.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
 import { ApiServer } from '../support/api-server/api-server.ts';
-import { makeAuthority, makeCertificate } from '../support/certificates.ts';
+import { makeCertificate } from '../support/certificates.ts';
 import { eventually } from '../support/router.ts';
 
 const before = '2024-01-01T00:00:00Z';
@@ -28,8 +28,6 @@ class Running implements AsyncDisposable {
   readonly channelPath: string;
   readonly #directory: string;
   readonly #isFirst: boolean;
-  /** Workers that were given up. */
-  readonly stuck: number[] = [];
 
   private constructor(server: ApiServer, isFirst: boolean, directory: string, args: readonly string[]) {
     this.server = server;
@@ -40,9 +38,7 @@ class Running implements AsyncDisposable {
     if (loaded.kind === 'problems') throw new Error(loaded.problems.join('\n'));
     const kept = { chain: fallback.certificate, key: fallback.key };
     const log = createLog('silent', {}, () => {});
-    this.controller = new Controller(loaded.config, 1, kept, [], log, this.metrics, (worker) =>
-      this.stuck.push(worker),
-    );
+    this.controller = new Controller(loaded.config, 1, kept, [], log, this.metrics, () => {});
   }
 
   static async open(first: Running | null = null, args: readonly string[] = []): Promise<Running> {
@@ -196,43 +192,6 @@ test('a replica that has not seen how a Route lost its host agrees with one that
   expect(one.admitted('young')).toBe(displaced);
   expect(patches()).toBe(written);
 });
-
-test('a worker that keeps up is not given up because compiling takes long', async () => {
-  await using running = await Running.open();
-  const { server } = running;
-  const authority = makeAuthority({ name: 'long' });
-  const leaf = makeCertificate({ names: ['long.test'], issuer: authority });
-  const dataOf = (length: number): Record<string, string> => ({
-    'tls.crt': Buffer.from(leaf.certificate + authority.certificate.repeat(length)).toString('base64'),
-    'tls.key': Buffer.from(leaf.key).toString('base64'),
-  });
-  const secret = { metadata: { name: 'long', namespace: 'shop' }, type: 'kubernetes.io/tls', data: dataOf(0) };
-  server.create({ kind: 'Secret', ...secret });
-  for (let i = 0; i < 500; i++) {
-    server.create({
-      kind: 'Route',
-      metadata: { name: `r${i}`, namespace: 'shop' },
-      spec: {
-        host: `r${i}.test`,
-        to: { kind: 'Service', name: 'svc' },
-        tls: { termination: 'edge', externalCertificate: { name: 'long' } },
-      },
-    });
-  }
-  await running.start();
-  using _ = new Worker(running.channelPath);
-  await eventually(
-    async () => running.controller.acknowledged,
-    (has) => has,
-  );
-  // All Routes are compiled anew, and anew before that has come to an end.
-  for (let i = 0; i < 24; i++) {
-    server.update('Secret', 'shop', 'long', { data: dataOf(300 + i) });
-    await delay(500);
-    expect(running.controller.acknowledged).toBe(false);
-  }
-  expect(running.stuck).toEqual([]);
-}, 60_000);
 
 test('metrics of projects go where a cluster turns out to have none', async () => {
   await using running = await Running.open(null, ['--project-labels', 'env=shop']);
