@@ -82,7 +82,7 @@ export function explain(
   const name = (hostHeader ?? url.hostname).replace(/:\d*$/, '');
   const sni = parseHost(url.hostname);
   const host = parseHost(name);
-  const path = rawPath(query.url, url);
+  const path = rawPath(query.url);
   const tlsMatch = scheme === 'https' ? table.matchTls(sni) : null;
   const base = {
     request: { scheme, host: name, path, from: query.from },
@@ -137,12 +137,10 @@ function parseUrl(text: string): URL | null {
 }
 
 /** The path as the client would send it: WHATWG URLs resolve dot segments, the router does not. */
-function rawPath(text: string, url: URL): string {
-  const afterScheme = text.indexOf('//') + 2;
-  const slash = text.indexOf('/', afterScheme);
-  if (slash < 0) return '/';
-  const end = text.slice(slash).search(/[?#]/);
-  return end < 0 ? text.slice(slash) : end === 0 ? url.pathname : text.slice(slash, slash + end);
+function rawPath(text: string): string {
+  // The host may end with the query too, and slashes in that are no path.
+  const path = /^[^/?#]*\/\/[^/?#]*([^?#]*)/.exec(text)?.[1] ?? '';
+  return path === '' ? '/' : path;
 }
 
 function passthroughAnswer(table: RouteTable, rule: PathRule, from: string | null): string {

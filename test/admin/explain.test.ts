@@ -226,6 +226,16 @@ describe('explain', () => {
     expect(explained('http://mix.test/plain/../x').request.path).toBe('/plain/../x');
   });
 
+  test.each([
+    ['http://mix.test?next=/plain', '/'],
+    ['http://mix.test#/plain', '/'],
+    ['http://mix.test', '/'],
+    ['http://mix.test/plain?next=/x', '/plain'],
+    ['http://mix.test//plain', '//plain'],
+  ])('%s asks for %s', (url, path) => {
+    expect(explained(url).request.path).toBe(path);
+  });
+
   test.each(['nonsense', 'ftp://a.test/', ''])('%j is no question', (url) => {
     expect(explain(table, { url, headers: [], from: null }, settings, () => [])).toHaveProperty('problem');
   });
