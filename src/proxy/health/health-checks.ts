@@ -204,7 +204,7 @@ export class HealthChecks {
 
   #isSpared(watch: Watch, nowMs: number): boolean {
     const { endpoint, security, intervalMs } = watch.check;
-    if (watch.record.down) return false;
+    if (watch.record.doubtful) return false;
     const answeredMs = this.#balancer.answeredMs(endpoint.authority, security);
     return nowMs - Math.max(answeredMs, watch.connectedMs) < intervalMs;
   }
