@@ -43,6 +43,15 @@ function checksOf(count: number, intervalMs = 5_000): Map<CheckKey, Check> {
   return checks;
 }
 
+/** Has a schedule follow, to the end. */
+function follow(schedule: Schedule, ...changes: Parameters<Schedule['follow']>): Watch[] {
+  const steps = schedule.follow(...changes);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done === true) return value;
+  }
+}
+
 describe('who checks', () => {
   const anyWorkers = fc.uniqueArray(fc.nat(63), { minLength: 1, maxLength: 16 });
 
@@ -51,7 +60,7 @@ describe('who checks', () => {
       fc.property(anyWorkers, fc.integer({ min: 1, max: 200 }), fc.nat(), (workers, count, victimAt) => {
         const checks = checksOf(count);
         const schedules = workers.map((worker) => [worker, new Schedule(worker)] as const);
-        for (const [, schedule] of schedules) schedule.follow(checks, workers, 0);
+        for (const [, schedule] of schedules) follow(schedule, checks, workers, 0);
         const owner = new Map<CheckKey, number>();
         for (const [worker, schedule] of schedules) {
           for (const key of schedule.watches.keys()) {
@@ -66,7 +75,7 @@ describe('who checks', () => {
         const now = new Map<CheckKey, number>();
         for (const [worker, schedule] of schedules) {
           if (worker === victim) continue;
-          expect(schedule.assign(left, 1)).toEqual([]);
+          expect(follow(schedule, checks, left, 1)).toEqual([]);
           for (const key of schedule.watches.keys()) {
             expect(now.has(key)).toBe(false);
             now.set(key, worker);
@@ -118,7 +127,7 @@ function run(
 describe('when', () => {
   test('each once in its interval, spread over it', () => {
     const schedule = new Schedule(0);
-    schedule.follow(checksOf(100), [0], 0);
+    follow(schedule, checksOf(100), [0], 0);
     const times = run(schedule, 0, 15_000);
     expect(times.size).toBe(100);
     const perSecond = new Array<number>(15).fill(0);
@@ -134,7 +143,7 @@ describe('when', () => {
   test.each([1, 4])('never more than the rate, with %i workers, and everybody gets a turn', (workers) => {
     const schedule = new Schedule(0);
     const others = Array.from({ length: workers }, (_, i) => i);
-    schedule.follow(checksOf(6_000), others, 0);
+    follow(schedule, checksOf(6_000), others, 0);
     const mine = schedule.watches.size;
     const times = run(schedule, 0, 60_000);
     const all = [...times.values()].flat().sort((a, b) => a - b);
@@ -154,7 +163,7 @@ describe('when', () => {
     const checks = checksOf(400);
     const [first] = checks.keys();
     for (const [key, check] of checksOf(20, 1)) checks.set(key, check);
-    schedule.follow(checks, [0], 0);
+    follow(schedule, checks, [0], 0);
     const times = run(schedule, 0, 30_000);
     for (const [key, check] of checks) {
       if (check.intervalMs > 1) expect(times.get(key)?.length).toBeGreaterThanOrEqual(5);
@@ -164,8 +173,8 @@ describe('when', () => {
 
   test('a shorter interval is in force at once, and what is gone is not checked', () => {
     const schedule = new Schedule(0);
-    schedule.follow(checksOf(2, 3_600_000), [0], 0);
-    schedule.follow(checksOf(1, 100), [0], 0);
+    follow(schedule, checksOf(2, 3_600_000), [0], 0);
+    follow(schedule, checksOf(1, 100), [0], 0);
     const times = run(schedule, 0, 1_000);
     expect([...times.keys()]).toEqual([...checksOf(1).keys()]);
     expect([...times.values()][0]?.length).toBeGreaterThanOrEqual(9);
@@ -174,7 +183,7 @@ describe('when', () => {
   test('with 64 workers, of which each may make three checks in a second', () => {
     const schedule = new Schedule(0);
     const workers = Array.from({ length: 64 }, (_, i) => i);
-    schedule.follow(checksOf(6_000), workers, 0);
+    follow(schedule, checksOf(6_000), workers, 0);
     const all = [...run(schedule, 0, 60_000).values()].flat();
     expect(all.length).toBeGreaterThan(175);
     expect(all.length).toBeLessThanOrEqual((60 * maxChecksPerSecond) / 64 + 1);
@@ -186,7 +195,7 @@ describe('when', () => {
       const schedule = new Schedule(0);
       const checks = checksOf(20_000);
       const fails = new Set([...checks.keys()].slice(0, failing));
-      schedule.follow(checks, [0], 0);
+      follow(schedule, checks, [0], 0);
       const times = run(schedule, 0, 300_000, ({ check, record }) => {
         record.add(fails.has(check.key) ? 'failed' : 'reached');
       });
@@ -215,7 +224,7 @@ describe('when', () => {
 
     test('one that a request could not reach does not wait for its turn', () => {
       const schedule = new Schedule(0);
-      schedule.follow(checksOf(20_000), [0], 0);
+      follow(schedule, checksOf(20_000), [0], 0);
       run(schedule, 0, 200_000);
       const watch = [...schedule.watches.values()][0];
       if (watch === undefined) throw new Error('nothing is watched');
@@ -230,9 +239,9 @@ describe('when', () => {
 
   test('what ended while it was being checked is not put back', () => {
     const schedule = new Schedule(0);
-    schedule.follow(checksOf(1), [0], 0);
+    follow(schedule, checksOf(1), [0], 0);
     const watch = schedule.take(5_000);
-    expect(schedule.follow(new Map(), [0], 5_000)).toEqual([watch]);
+    expect(follow(schedule, new Map(), [0], 5_000)).toEqual([watch]);
     if (watch !== null) schedule.putBack(watch, 5_000);
     expect(schedule.waitMs(5_000)).toBeNull();
   });

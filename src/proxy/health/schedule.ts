@@ -36,7 +36,6 @@ export class Schedule {
   readonly #self: number;
   readonly watches: Map<CheckKey, Watch> = new Map();
   #workers: readonly number[] = [];
-  #checks: ReadonlyMap<CheckKey, Check> = new Map();
   /** Endpoints that are up, by all that is known. */
   readonly #settled: WatchQueue = new WatchQueue();
   readonly #doubtful: WatchQueue = new WatchQueue();
@@ -50,18 +49,26 @@ export class Schedule {
     this.#self = self;
   }
 
-  /** Other Endpoints are to be checked, or by other workers. Answers the watches that have ended. */
-  follow(checks: ReadonlyMap<CheckKey, Check>, workers: readonly number[], nowMs: number): Watch[] {
-    this.#checks = checks;
+  /**
+   * Other Endpoints are to be checked, or by other workers: one after the other, so that whoever runs it can take a rest between
+   * two. Those that it has not come to are checked as before. Answers the watches that have ended.
+   */
+  *follow(
+    checks: ReadonlyMap<CheckKey, Check>,
+    workers: readonly number[],
+    nowMs: number,
+  ): Generator<undefined, Watch[]> {
     this.#workers = workers;
     const ended: Watch[] = [];
     for (const [key, watch] of this.watches) {
+      yield;
       if (checks.has(key) && proberOf(key, workers) === this.#self) continue;
       watch.current = false;
       this.watches.delete(key);
       ended.push(watch);
     }
     for (const [key, check] of checks) {
+      yield;
       const known = this.watches.get(key);
       if (known !== undefined) {
         if (known.check.intervalMs > check.intervalMs) this.#hasten(known, check, nowMs);
@@ -71,11 +78,6 @@ export class Schedule {
       }
     }
     return ended;
-  }
-
-  /** The same Endpoints are to be checked by other workers. */
-  assign(workers: readonly number[], nowMs: number): Watch[] {
-    return this.follow(this.#checks, workers, nowMs);
   }
 
   /** The check whose turn it is, taken out until it is put back; null if none is due, or the rate does not allow one yet. */
