@@ -21,6 +21,7 @@ const config: ViteUserConfig = defineConfig({
           ],
           pool: 'threads',
           isolate: false,
+          maxWorkers: 2,
         },
       },
       {
@@ -29,6 +30,7 @@ const config: ViteUserConfig = defineConfig({
           name: 'feature',
           include: ['test/feature/**/*.test.ts'],
           pool: 'forks',
+          maxWorkers: 2,
         },
       },
       {
@@ -37,6 +39,7 @@ const config: ViteUserConfig = defineConfig({
           name: 'charts',
           include: ['test/charts/**/*.test.ts'],
           pool: 'forks',
+          maxWorkers: 2,
         },
       },
       {
@@ -46,6 +49,7 @@ const config: ViteUserConfig = defineConfig({
           include: ['test/cluster/**/*.test.ts'],
           pool: 'forks',
           fileParallelism: false,
+          sequence: { groupOrder: 1 },
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
@@ -57,6 +61,7 @@ const config: ViteUserConfig = defineConfig({
           include: ['test/peers/**/*.test.ts'],
           pool: 'forks',
           fileParallelism: false,
+          sequence: { groupOrder: 1 },
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
@@ -68,7 +73,7 @@ const config: ViteUserConfig = defineConfig({
           include: ['test/hostile/**/*.test.ts'],
           pool: 'forks',
           fileParallelism: false,
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
