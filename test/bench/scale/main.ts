@@ -61,7 +61,7 @@ async function main(args: readonly string[]): Promise<number> {
 
 async function measure(options: Options): Promise<readonly Row[]> {
   const { only } = options;
-  const emptyMb = only.includes('hosts') ? await emptyWorkerMb(options) : 0;
+  const emptyMb = only.includes('hosts') ? await emptyWorkersMb(options) : [];
   say('making the cluster');
   await using cluster = await BenchCluster.open(options);
   const rows: Row[] = [];
@@ -99,14 +99,13 @@ async function measureRunning(
   return rows;
 }
 
-/** The size of a worker without any Route. */
-async function emptyWorkerMb(options: Options): Promise<number> {
+/** The size of each worker without any Route. The first has compiled what the others only load, and is larger for it. */
+async function emptyWorkersMb(options: Options): Promise<readonly number[]> {
   say('starting a router without Routes');
   await using cluster = await BenchCluster.open({ routes: 0, services: 0, endpointsPerService: 0 });
   await using router = await RunningRouter.start(cluster, ['--workers', String(options.workers)]);
   await pause(settleMs);
-  const sizes = workersOf(await pidsOf(router)).map((pid) => memoryOf(pid).residentMb);
-  return Math.min(...sizes);
+  return workersOf(await pidsOf(router)).map((pid) => memoryOf(pid).residentMb);
 }
 
 async function measureStarts(options: Options, launch: () => Promise<RunningRouter>): Promise<Row[]> {
@@ -230,13 +229,14 @@ async function measureHosts(
   { routes, passes }: Options,
   cluster: BenchCluster,
   launch: () => Promise<RunningRouter>,
-  emptyMb: number,
+  emptyMb: readonly number[],
 ): Promise<Row[]> {
   // A worker that was idle for minutes has been collected thoroughly, and would seem to need less.
   await using router = await launch();
   const pids = await pidsOf(router);
-  const over = (): number[] => workersOf(pids).map((pid) => memoryOf(pid).residentMb - emptyMb);
-  const full = Math.max(...over());
+  const overEmpty = (of: 'residentMb' | 'peakMb'): number =>
+    Math.max(...workersOf(pids).map((pid, worker) => memoryOf(pid)[of] - (emptyMb[worker] ?? 0)));
+  const full = overEmpty('residentMb');
   let failures = 0;
   const pass = async (): Promise<void> => {
     const failed = await requestAll(router.httpsPort, routes, cluster.authority);
@@ -245,15 +245,15 @@ async function measureHosts(
   };
   say('requesting every host once');
   await pass();
-  const once = Math.max(...over());
+  const once = overEmpty('residentMb');
   for (let i = 1; i <= passes; i++) {
     say(`requesting every host again, ${i} of ${passes}`);
     await pass();
   }
-  const often = Math.max(...over());
-  const peak = Math.max(...workersOf(pids).map((pid) => memoryOf(pid).peakMb)) - emptyMb;
+  const often = overEmpty('residentMb');
+  const peak = overEmpty('peakMb');
   return [
-    mb('worker without Routes, resident', [emptyMb]),
+    mb('worker without Routes, resident', emptyMb),
     mb('largest worker over its empty size, before the requests', [full]),
     mb('largest worker over its empty size, every host requested once', [once], workerMb),
     mb(`largest worker over its empty size, ${passes} times more`, [often]),
