@@ -46,7 +46,7 @@ type Child = {
   readonly name: string;
   readonly worker: number | null;
   process: ChildProcess | null;
-  wasStarted: boolean;
+  /** 0: not yet. */
   startedMs: number;
   heardMs: number;
   serving: boolean;
@@ -126,7 +126,7 @@ export class Supervisor {
 
   #startOthers(): void {
     if (this.#ending) return;
-    for (const worker of this.#workers) if (!worker.wasStarted) this.#startChild(worker);
+    for (const worker of this.#workers) if (worker.startedMs === 0) this.#startChild(worker);
   }
 
   /**
@@ -199,7 +199,6 @@ export class Supervisor {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...fds],
     });
     child.process = running;
-    child.wasStarted = true;
     child.startedMs = performance.now();
     child.heardMs = child.startedMs;
     child.serving = false;
@@ -389,7 +388,6 @@ function newChild(name: string, worker: number | null): Child {
     name,
     worker,
     process: null,
-    wasStarted: false,
     startedMs: 0,
     heardMs: 0,
     serving: false,
@@ -399,7 +397,7 @@ function newChild(name: string, worker: number | null): Child {
   };
 }
 
-/** A directory of our own that nobody else can enter, for the channel's socket. */
+/** A directory of our own that nobody else can enter, for the channel's socket and the compile cache. */
 function runDirectory(configured: string): string {
   try {
     if (configured === '') return mkdtempSync(join(tmpdir(), 'headgate-'));

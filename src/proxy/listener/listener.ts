@@ -71,20 +71,26 @@ export class Listener {
   async close(): Promise<void> {
     const held: Socket[] = [];
     this.#held = held;
-    const startMs = performance.now();
-    for (let quietSinceMs = startMs, nowMs = startMs, count = 0; this.sessions.size > 0; nowMs = performance.now()) {
-      if (held.length !== count) quietSinceMs = nowMs;
-      count = held.length;
-      if (nowMs - quietSinceMs >= quietMs || nowMs - startMs >= maxFinalAcceptMs) break;
-      await new Promise((resolve) => setTimeout(resolve, 1));
-    }
-    await untilEmpty(held, startMs + 2 * maxFinalAcceptMs);
+    const deadlineMs = performance.now() + maxFinalAcceptMs;
+    await this.#untilQuiet(held, deadlineMs);
+    await untilEmpty(held, deadlineMs + maxFinalAcceptMs);
     this.#server.close();
     this.#held = null;
     if (held.length > 0) await new Promise((resolve) => setTimeout(resolve, otherWorkersMs));
     for (const socket of held) {
       this.#serve(socket);
       socket.resume();
+    }
+  }
+
+  /** Waits until nobody has come for a while, or nobody is left who may come again; no longer than until `deadlineMs`. */
+  async #untilQuiet(held: readonly Socket[], deadlineMs: number): Promise<void> {
+    let count = 0;
+    let quietByMs = performance.now() + quietMs;
+    while (this.sessions.size > 0 && performance.now() < Math.min(quietByMs, deadlineMs)) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      if (held.length !== count) quietByMs = performance.now() + quietMs;
+      count = held.length;
     }
   }
 
