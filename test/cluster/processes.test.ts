@@ -1,7 +1,7 @@
 // Deaths and drains of the real processes under a real load.
 
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { memoryOf } from '../bench/memory.ts';
 import { makeCertificate } from '../support/certificates.ts';
 import { Load } from '../support/load.ts';
 import { getRequest, Peer, Pod } from '../support/peers.ts';
@@ -13,10 +13,6 @@ function folderFor(pod: { readonly port: number }): ManifestFolder {
   const folder = new ManifestFolder();
   folder.write('all.yaml', routeYaml('web', 'web.test', 'web') + serviceYaml('web', [pod.port]));
   return folder;
-}
-
-function residentKb(pid: number): number {
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
 }
 
 describe('a worker is killed', () => {
@@ -54,7 +50,8 @@ test('workers load what the first one has compiled, and so does who comes after 
   await using pod = await NamedPod.start('pod');
   using folder = folderFor(pod);
   await using router = await RunningRouter.start(folder, ['--workers', '3']);
-  const resident = async (): Promise<number[]> => (await router.processes()).workers.map(({ pid }) => residentKb(pid));
+  const resident = async (): Promise<number[]> =>
+    (await router.processes()).workers.map(({ pid }) => memoryOf(pid).residentMb);
   const [first = 0, ...others] = await resident();
   // Who strips types has a parser of TypeScript in memory.
   for (const other of others) expect(other).toBeLessThan(0.85 * first);

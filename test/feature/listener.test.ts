@@ -6,6 +6,7 @@ import { Listener } from '../../src/proxy/listener/listener.ts';
 import type { Session } from '../../src/proxy/session/session.ts';
 import { SharedReadSocket, takeFrom } from '../../src/proxy/shared-read.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
+import { turn } from '../support/peers.ts';
 
 /** A listener closes the descriptor that it was given; a bound socket that is collected would close it a second time. */
 const kept: BoundSocket[] = [];
@@ -92,5 +93,5 @@ async function comeAgain(port: number): Promise<string> {
 }
 
 async function turns(count: number): Promise<void> {
-  for (let i = 0; i < count; i++) await new Promise((done) => setImmediate(done));
+  for (let i = 0; i < count; i++) await turn();
 }

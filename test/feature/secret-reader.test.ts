@@ -109,6 +109,11 @@ function addSecret(server: ApiServer, text = 'first', name = 's', type = 'kubern
   server.create({ kind: 'Secret', metadata: { name, namespace: 'shop' }, type, data });
 }
 
+/** A Secret that nobody can make sense of. */
+function addGarbage(server: ApiServer): void {
+  server.create({ kind: 'Secret', metadata: { name: 's', namespace: 'shop' }, data: { text: '%' } });
+}
+
 const fault = (denied: readonly string[], read: SecretFault['read'], message: unknown = ''): object => ({
   kind: 'SecretFault',
   namespace: 'shop',
@@ -287,10 +292,7 @@ describe.concurrent('what it holds', () => {
   });
 
   test('nobody could make sense of it, and it was deleted while nobody saw it', async () => {
-    const prepare = (server: ApiServer): void => {
-      server.create({ kind: 'Secret', metadata: { name: 's', namespace: 'shop' }, data: { text: '%' } });
-    };
-    await using reading = await Reading.started(prepare);
+    await using reading = await Reading.started((server) => addGarbage(server));
     expect(await reading.answer()).toEqual(fault([], 'unreadable', expect.stringContaining('illegal base64 data')));
     await reading.watching();
     await reading.server.stop();
@@ -335,17 +337,13 @@ describe.concurrent('what it holds', () => {
   });
 
   test('there, and nobody can make sense of it: that is not the same as absent', async () => {
-    const prepare = (server: ApiServer): void => {
-      server.create({ kind: 'Secret', metadata: { name: 's', namespace: 'shop' }, data: { text: '%' } });
-    };
-    await using reading = await Reading.started(prepare);
+    await using reading = await Reading.started((server) => addGarbage(server));
     expect(await reading.answer()).toEqual(fault([], 'unreadable', expect.stringContaining('illegal base64 data')));
     await reading.watching();
     reading.server.delete('Secret', 'shop', 's');
     await reading.until(() => reading.told.length === 2);
     expect(reading.told[1]).toEqual(fault([], 'absent'));
-    const data = { text: '%%' };
-    reading.server.create({ kind: 'Secret', metadata: { name: 's', namespace: 'shop' }, data });
+    addGarbage(reading.server);
     expect(await reading.answer(3)).toEqual(fault([], 'unreadable', expect.stringContaining('illegal base64 data')));
   });
 

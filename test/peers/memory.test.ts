@@ -1,11 +1,11 @@
 // Large bodies through the real command to readers that are slower than the writers: whichever protocols meet, a worker holds
 // a little of a body at a time.
 
-import { readFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { connect } from 'node:http2';
 import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { memoryOf } from '../bench/memory.ts';
 import { makeCertificate } from '../support/certificates.ts';
 import { routeYaml } from '../support/pods.ts';
 import { BodyPod, pieces, readSlowly } from './body-pod.ts';
@@ -49,7 +49,7 @@ afterAll(async () => {
 });
 
 function residentBytes(): number {
-  return Number(/^VmRSS:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${workerPid}/status`, 'utf8'))?.[1]) * 1024;
+  return memoryOf(workerPid).residentMb * 1e6;
 }
 
 /** How many bytes came, to whoever reads them slowly. */

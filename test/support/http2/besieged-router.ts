@@ -1,7 +1,7 @@
 // A real router with honest users, to be attacked: what an attack cost is told afterwards, in answers, memory and workers.
 
-import { readFileSync } from 'node:fs';
 import { expect } from 'vitest';
+import { memoryOf } from '../../bench/memory.ts';
 import { serviceYaml } from '../pods.ts';
 import { eventually, type RunningRouter } from '../router.ts';
 import { AttackedRouter, edgeRouteYaml } from './attacked-router.ts';
@@ -158,8 +158,7 @@ export function tellToll({ honest, grownMb }: Toll): string {
 /** The memory of a process, in bytes; 0 where it is gone. */
 function rssOf(pid: number): number {
   try {
-    const status = readFileSync(`/proc/${pid}/status`, 'latin1');
-    return Number(/^VmRSS:\s*(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024;
+    return memoryOf(pid).residentMb * 1e6;
   } catch {
     return 0;
   }
