@@ -23,6 +23,8 @@ import { version } from './version.ts';
 
 /** Silence after which a child is taken for hung and killed. */
 const silenceMs = 10_000;
+/** The same before its first word: with a tenth of a core it takes fifteen seconds to load its code. */
+const loadingMs = 120_000;
 /** Wait before a child that keeps dying is started again: doubled from the first to the last. */
 const firstBackoffMs = 50;
 const lastBackoffMs = 5_000;
@@ -49,6 +51,8 @@ type Child = {
   /** 0: not yet. */
   startedMs: number;
   heardMs: number;
+  /** Whether it has said anything yet. */
+  spoke: boolean;
   serving: boolean;
   backoffMs: number;
   restart: NodeJS.Timeout | null;
@@ -201,6 +205,7 @@ export class Supervisor {
     child.process = running;
     child.startedMs = performance.now();
     child.heardMs = child.startedMs;
+    child.spoke = false;
     child.serving = false;
     this.#metrics.series('headgate_process_starts_total', child.name).value++;
     running.on('message', (notice) => this.#heard(child, notice as Notice));
@@ -246,6 +251,7 @@ export class Supervisor {
 
   #heard(child: Child, notice: Notice): void {
     child.heardMs = performance.now();
+    child.spoke = true;
     switch (notice.kind) {
       case 'heartbeat':
         child.counts.series = notice.series;
@@ -310,7 +316,7 @@ export class Supervisor {
     this.#lookedMs = nowMs;
     for (const child of [this.#controller, ...this.#workers]) {
       child.heardMs = Math.min(nowMs, child.heardMs + deafMs);
-      if (child.process === null || nowMs - child.heardMs < silenceMs) continue;
+      if (child.process === null || nowMs - child.heardMs < (child.spoke ? silenceMs : loadingMs)) continue;
       this.#log.error({ process: child.name, silentMs: nowMs - child.heardMs }, 'process is silent, killing it');
       child.process.kill('SIGKILL');
     }
@@ -390,6 +396,7 @@ function newChild(name: string, worker: number | null): Child {
     process: null,
     startedMs: 0,
     heardMs: 0,
+    spoke: false,
     serving: false,
     backoffMs: firstBackoffMs / 2,
     restart: null,

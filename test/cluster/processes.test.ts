@@ -104,8 +104,29 @@ describe('the supervisor is killed', () => {
   });
 });
 
-describe('supervisor and controller are stopped for longer than who is silent, or behind, may live', () => {
-  test('and go on in the middle of a burst: nobody is killed for it, and what is open stays open', async () => {
+/** Longer than who is silent, or behind, may live. */
+const longMs = 11_500;
+
+describe.concurrent('processes that stand still for long', () => {
+  test('a worker that needs long to load its code gets the time', async () => {
+    await using pod = await NamedPod.start('pod');
+    using folder = folderFor(pod);
+    await using router = await RunningRouter.start(folder, ['--workers', '1']);
+    const before = await router.processes();
+    const workerOf = ({ workers }: typeof before): number => workers[0]?.pid ?? 0;
+    process.kill(workerOf(before), 'SIGKILL');
+    const started = await eventually(
+      () => router.processes(),
+      ({ workers: [worker] }) => worker !== undefined && worker.pid !== workerOf(before),
+    );
+    process.kill(workerOf(started), 'SIGSTOP');
+    await new Promise((done) => setTimeout(done, longMs));
+    process.kill(workerOf(started), 'SIGCONT');
+    expect((await get(router.httpPort, 'web.test')).body).toBe('pod');
+    expect(workerOf(await router.processes())).toBe(workerOf(started));
+  });
+
+  test('supervisor and controller are stopped in a burst: nobody is killed for it, what is open stays open', async () => {
     await using pod = await NamedPod.start('pod');
     using folder = folderFor(pod);
     await using router = await RunningRouter.start(folder, ['--workers', '2']);
@@ -119,7 +140,7 @@ describe('supervisor and controller are stopped for longer than who is silent, o
     await router.nextLine(({ msg }) => msg === 'route verdict');
     // On a slower machine, or with more Routes, the burst would take as long by itself.
     for (const pid of [before.supervisor, before.controller]) process.kill(pid, 'SIGSTOP');
-    await new Promise((done) => setTimeout(done, 11_000));
+    await new Promise((done) => setTimeout(done, longMs));
     for (const pid of [before.controller, before.supervisor]) process.kill(pid, 'SIGCONT');
     await eventually(
       () => router.adminJson<{ acknowledged: boolean }>('/debug/revision'),
