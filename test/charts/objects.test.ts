@@ -431,6 +431,26 @@ describe.skipIf(noHelm)('helm test', () => {
     ]);
   });
 
+  test('is let in wherever the network policy narrows who is', async () => {
+    const lists = ['from', 'adminFrom'].map((key) => `--set-json=networkPolicy.${key}=[{"podSelector":{}}]`);
+    const peers = async (...args: string[]): Promise<readonly (readonly object[] | undefined)[]> => {
+      const rendered = await objects('--set=networkPolicy.enabled=true', ...args);
+      const policy = rendered.find(({ kind }) => kind === 'NetworkPolicy') as unknown as {
+        spec: { ingress: readonly { from?: readonly object[] }[] };
+      };
+      return policy.spec.ingress.map(({ from }) => from);
+    };
+    const [pod] = (await objects()).filter(({ kind }) => kind === 'Pod');
+    const [[, clients] = [], [, admins] = []] = await peers(...lists);
+    expect(clients).toEqual(admins);
+    const { podSelector } = clients as unknown as { podSelector: { matchLabels: Labels } };
+    expect(pod?.metadata.labels).toMatchObject(podSelector.matchLabels);
+    // By a label that the routers do not have.
+    expect(podSelector.matchLabels['app.kubernetes.io/component']).toBe('test');
+    expect(await peers()).toEqual([undefined, [{ namespaceSelector: {} }]]);
+    expect(await peers('--set=tests.enabled=false', ...lists)).toEqual([[{ podSelector: {} }], [{ podSelector: {} }]]);
+  });
+
   test('has no pod where there is no Service to ask', async () => {
     const rendered = await objects('--set=metrics.enabled=false,service.enabled=false');
     expect(rendered.filter(({ kind }) => kind === 'Pod')).toEqual([]);
