@@ -5,7 +5,7 @@ import { load } from 'js-yaml';
 import { describe, expect, test } from 'vitest';
 import packageFile from '../../package.json' with { type: 'json' };
 import { chartFile, chartPages, documentedValues } from '../support/chart-docs.ts';
-import { noHelm, templateResult } from '../support/helm.ts';
+import { noHelm, template, templateResult } from '../support/helm.ts';
 
 type Schema = {
   readonly $ref?: string;
@@ -92,6 +92,19 @@ describe.skipIf(noHelm)('is refused by the schema:', () => {
     ],
     ['an annotation that is no text', ['--set=podAnnotations.a=true'], "'/podAnnotations/a'"],
     ['a share above 1', ['--set=log.accessSample=2'], "'/log/accessSample'"],
+    ['a fraction above 1', ['--set=log.accessSample=1.5'], "'/log/accessSample'"],
+    ['a negative fraction', ['--set=log.accessSample=-0.5'], "'/log/accessSample'"],
+    ['a share that is no number', ['--set=log.accessSample=some'], "'/log/accessSample'"],
+    ['a share of a shard', ['--set=shards[0].name=a,shards[0].log.accessSample=1.5'], "'/shards/0/log/accessSample'"],
+    [
+      'a threshold that is no number',
+      ['--set=metrics.prometheusRule.thresholds.propagationSeconds=5s'],
+      "thresholds/propagationSeconds'",
+    ],
+    ['an objective of nothing', ['--set=metrics.prometheusRule.latency.objective=0.0'], "latency/objective'"],
+    ['a negative quantity', ['--set-json=resources.requests.cpu=-0.5'], "'/resources/requests/cpu'"],
+    ['a name that Kubernetes refuses', ['--set=fullnameOverride=My_Name'], "'/fullnameOverride'"],
+    ['a name with a blank', ['--set=nameOverride=my name'], "'/nameOverride'"],
     ['a digest that is none', ['--set=image.digest=latest'], "'/image/digest'"],
     [
       'a bound that the histogram lacks',
@@ -101,6 +114,30 @@ describe.skipIf(noHelm)('is refused by the schema:', () => {
     ['no margin', ['--set=shutdown.marginSeconds=0'], "'/shutdown/marginSeconds'"],
   ])('%s', async (_, args, message) => {
     expect(await templateResult(...args)).toEqual({ ok: false, output: expect.stringContaining(message) });
+  });
+});
+
+/** `--set` hands fractions on as text. */
+describe.skipIf(noHelm)('a fraction is taken as number and as text:', () => {
+  const alerts = 'metrics.prometheusRule.enabled=true,metrics.prometheusRule';
+
+  test.each([
+    ['0.01', 'log.accessSample=0.01', 'name: HEADGATE_ACCESS_LOG_SAMPLE\n              value: "0.01"'],
+    // The router takes no exponent.
+    ['0.00005', 'log.accessSample=0.00005', 'name: HEADGATE_ACCESS_LOG_SAMPLE\n              value: "0.00005"'],
+    ['0.125', `${alerts}.thresholds.errorRatio=0.125`, '> 0.125"'],
+    ['1.5', `${alerts}.thresholds.eventLoopDelaySeconds=1.5`, '> 1.5"'],
+    ['0.999', `${alerts}.latency.enabled=true,metrics.prometheusRule.latency.objective=0.999`, '14.4 * (1 - 0.999)'],
+    ['0.25', `${alerts}.latency.enabled=true,metrics.prometheusRule.latency.thresholdSeconds=0.25`, 'le=\\"0.25\\"'],
+  ])('%s in %s', async (number, values, rendered) => {
+    expect(await template(`--set=${values}`)).toContain(rendered);
+    const key = values.slice(values.lastIndexOf(',') + 1).split('=')[0];
+    expect(await template(`--set=${values}`, `--set-json=${key}=${number}`)).toContain(rendered);
+  });
+
+  test('a quantity', async () => {
+    expect(await template('--set=resources.requests.cpu=0.5')).toContain('cpu: "0.5"');
+    expect(await template('--set-json=resources.requests.cpu=0.5')).toContain('cpu: 0.5');
   });
 });
 

@@ -94,9 +94,9 @@ metadata:
 {{- end -}}
 {{- end -}}
 
-{{/* A value as the text of an environment variable: whole numbers of any size without an exponent. */}}
+{{/* A value as the text of an environment variable. JSON has large numbers and small fractions without an exponent. */}}
 {{- define "headgate.text" -}}
-{{- if and (kindIs "float64" .) (eq (floor .) .) }}{{ int64 . }}{{ else }}{{ toString . }}{{ end -}}
+{{- if kindIs "float64" . }}{{ toJson . }}{{ else }}{{ toString . }}{{ end -}}
 {{- end -}}
 
 {{/* Puts the map "with" over the map "into", key by key, also where a value is empty or null (mergeOverwrite passes those over). */}}
