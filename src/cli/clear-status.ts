@@ -1,6 +1,6 @@
 // `headgate clear-status`: takes what a router has written out of the status of all Routes, for when it is uninstalled.
 
-import { loadConfig } from '../config/load.ts';
+import { loadConfig, type SettingCheck } from '../config/load.ts';
 import { entryOf, withoutEntry } from '../controller/ingress-entry.ts';
 import { ApiClient } from '../source/kube/api-client.ts';
 import { RouteApi } from '../source/kube/route-api.ts';
@@ -15,13 +15,17 @@ them again. Takes the settings of \`headgate serve\` that say where the cluster 
 /** A Route that others write to at the same time is read again so often. */
 const maxTries = 5;
 
+/** Routes in files have no status. */
+const onlyOfClusters: SettingCheck = ({ source }) =>
+  source === 'files' ? [{ key: 'source', because: 'files have no status that could be cleared' }] : [];
+
 /** Runs the command. Answers the exit code: 1 where entries are left, 2 for a wrong configuration. */
 export async function clearStatus(args: readonly string[]): Promise<number> {
   if (args.includes('--help') || args.includes('-h')) {
     process.stdout.write(usage);
     return 0;
   }
-  const loaded = loadConfig(args, process.env);
+  const loaded = loadConfig(args, process.env, [onlyOfClusters]);
   if (loaded.kind === 'problems') {
     for (const problem of loaded.problems) process.stderr.write(`headgate clear-status: ${problem}\n`);
     process.stderr.write(usage);

@@ -22,12 +22,13 @@ const manifestsFolder = join(import.meta.dirname, '../../manifests/demo');
 const bindAddress = '127.0.0.1';
 const certificateDays = 30;
 
-/** What the arguments may change. Nobody's load balancer has to learn of the end, so it comes at once. */
-const defaults: readonly string[] = [
-  ...['--workers', String(Math.min(2, availableParallelism()))],
-  ...['--log-level', 'warn'],
-  ...['--shutdown-delay', '0', '--shutdown-timeout', '500ms'],
-];
+/** What the arguments may change, by environment names. Nobody's load balancer has to learn of the end, so it comes at once. */
+const defaults: Readonly<Record<string, string>> = {
+  ROUTER_THREADS: String(Math.min(2, availableParallelism())),
+  HEADGATE_LOG_LEVEL: 'warn',
+  ROUTER_GRACEFUL_SHUTDOWN_DELAY: '0',
+  ROUTER_MAX_SHUTDOWN_TIMEOUT: '500ms',
+};
 
 /** Runs the demo until a signal ends it. Answers the exit code; 2 for wrong arguments, 1 for a start that failed. */
 export async function demo(args: readonly string[]): Promise<number> {
@@ -50,7 +51,7 @@ export async function demo(args: readonly string[]): Promise<number> {
   const fixed = ['--source', 'files', '--manifests', served, '--bind', bindAddress, '--run-dir', folder];
   const allowed = ['--allow-loopback-endpoints', '--allow-wildcard-routes'];
   // The environment is set for some other router, if it is: the demo is the same everywhere.
-  const loaded = loadConfig([...defaults, ...args, ...fixed, ...allowed], {}, settingChecks);
+  const loaded = loadConfig([...args, ...fixed, ...allowed], defaults, settingChecks);
   if (loaded.kind === 'problems') {
     for (const problem of loaded.problems) process.stderr.write(`headgate demo: ${problem}\n`);
     process.stderr.write(usage);

@@ -2,6 +2,8 @@
 
 import { parseArgs } from 'node:util';
 import type { Explanation } from '../admin/explain.ts';
+import { quoted } from '../config/shown.ts';
+import { readValue } from '../config/values.ts';
 import { explanationText } from './explanation-text.ts';
 
 const usage = `usage: headgate explain URL [--header NAME:VALUE ...] [--from ADDRESS] [--admin-port PORT] [-o json]
@@ -24,14 +26,24 @@ export async function explainCommand(args: readonly string[]): Promise<number> {
     process.stdout.write(usage);
     return 0;
   }
-  const target = positionals[0];
   const output = values.output ?? 'text';
-  if (target === undefined || positionals.length > 1 || (output !== 'text' && output !== 'json')) {
+  const listening = /:(\d+)$/.exec(process.env['ROUTER_LISTEN_ADDR'] ?? '')?.[1];
+  const port = values['admin-port'] ?? listening ?? (process.env['STATS_PORT'] || '1936');
+  const portName = values['admin-port'] === undefined ? 'STATS_PORT' : '--admin-port';
+  const [target] = positionals;
+  const reading = readValue({ kind: 'integer', noun: 'a port', min: 1, max: 65535 }, port, 'strict');
+  const problems: string[] = [];
+  if (positionals.length !== 1) problems.push(`one URL is asked for, not ${positionals.length}`);
+  if (reading.kind === 'problem') problems.push(`${portName}: ${reading.because}`);
+  if (output !== 'text' && output !== 'json') problems.push(`--output: ${quoted(output)} is not text or json`);
+  for (const header of values.header ?? []) {
+    if (!header.includes(':')) problems.push(`--header: ${quoted(header)} is not NAME:VALUE`);
+  }
+  if (target === undefined || problems.length > 0) {
+    for (const problem of problems) process.stderr.write(`headgate explain: ${problem}\n`);
     process.stderr.write(usage);
     return 2;
   }
-  const listening = /:(\d+)$/.exec(process.env['ROUTER_LISTEN_ADDR'] ?? '')?.[1];
-  const port = values['admin-port'] ?? listening ?? (process.env['STATS_PORT'] || '1936');
   const query = new URLSearchParams({ url: target });
   for (const header of values.header ?? []) query.append('header', header);
   if (values.from !== undefined) query.set('from', values.from);

@@ -118,7 +118,18 @@ describe('a start that cannot succeed', () => {
     [['nonsense'], 2, 'no such command: nonsense'],
     [[], 2, 'usage: headgate COMMAND'],
     [['explain'], 2, 'usage: headgate explain URL'],
+    [['explain'], 2, 'headgate explain: one URL is asked for, not 0\n'],
+    [['explain', 'http://a.test/', 'http://b.test/'], 2, 'one URL is asked for, not 2\n'],
     [['explain', 'http://a.test/', '--admin-port', '1'], 3, 'no router answers'],
+    [['explain', 'http://a.test/', '--admin-port', 'web'], 2, '--admin-port: "web" is not a port (1 to 65535)\n'],
+    [['explain', 'http://a.test/', '-o', 'yaml'], 2, '--output: "yaml" is not text or json\n'],
+    [['explain', 'http://a.test/', '-H', 'Host'], 2, '--header: "Host" is not NAME:VALUE\n'],
+    [
+      ['clear-status', '--source', 'files', '--manifests', '.'],
+      2,
+      '--source: files have no status that could be cleared',
+    ],
+    [['demo', 'now'], 2, 'headgate demo: argument 1 is not a flag\n'],
   ])('headgate %j', async (args, expected, message) => {
     const { code, stderr } = await runCommand(args);
     expect(code).toBe(expected);
