@@ -1,8 +1,10 @@
 // What the chart renders to, for each file of values in charts/headgate/ci: a new variant is one such file, and
 // `vitest run --update` writes what it comes to. Reviewed as the difference of test/golden/charts.
 
+import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { load } from 'js-yaml';
 import { describe, expect, test } from 'vitest';
 import { chart, helm, noHelm, template, valuesOf, variants } from '../support/helm.ts';
 
@@ -27,6 +29,17 @@ describe.skipIf(noHelm)('helm', () => {
     const [, notes = ''] = output.split('\nNOTES:\n');
     expect(notes).toContain('Headgate 0.1.0 is installed');
     await expect(notes).toMatchFileSnapshot(resolve(golden, `${variant}.notes.txt`));
+  });
+
+  test('tells of a first Route in lines that a shell takes', async () => {
+    const args = ['install', 'headgate', chart, '--dry-run=client', '--set=shard.namespace=shop'];
+    const { output } = await helm(args);
+    const [, lines = ''] = output.split('A first Route, for a Service `shop`\n');
+    const pasted = lines.slice(0, lines.indexOf('\n\n'));
+    const script = `kubectl() { echo "# $*"; if [ "$3" = apply ]; then cat; fi; }\n${pasted}\n`;
+    const said = execFileSync('sh', { input: script, encoding: 'utf8' });
+    expect(said).toMatch(/^# -n shop apply -f -\n.*\n# -n shop get route shop /s);
+    expect(load(said)).toMatchObject({ kind: 'Route', metadata: { name: 'shop' }, spec: { host: 'shop.example.com' } });
   });
 
   test.each(variants)('finds nothing against %s', async (variant) => {
