@@ -74,7 +74,7 @@ metadata:
 {{- else if eq $enabled "true" -}}true{{- end -}}
 {{- end -}}
 
-{{/* A label selector as text: it is one already, or it has matchLabels and matchExpressions. */}}
+{{/* A label selector as text: it is one already, or it has matchLabels and matchExpressions. Empty for null. */}}
 {{- define "headgate.selector" -}}
 {{- if kindIs "map" . -}}
 {{- $terms := list -}}
@@ -90,7 +90,7 @@ metadata:
 {{- end -}}
 {{- join "," $terms -}}
 {{- else -}}
-{{- . -}}
+{{- . | default "" -}}
 {{- end -}}
 {{- end -}}
 
