@@ -1,6 +1,7 @@
 // The command as a user runs it: its errors, its ports, files that change under it, what it tells.
 
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import type { Message } from '../support/messages.ts';
@@ -144,6 +145,18 @@ test('help and version', async () => {
 });
 
 describe('a running router', () => {
+  test('serves the Route of the README', async () => {
+    const [, manifests = ''] = /<<'END'\n(.*?)^END$/ms.exec(readFileSync('README.md', 'utf8')) ?? [];
+    using folder = new ManifestFolder();
+    folder.write('shop.yaml', manifests);
+    await using router = await RunningRouter.start(folder);
+    const url = '/debug/explain?url=https://shop.example.com/cart';
+    expect(await router.adminJson(url)).toMatchObject({
+      ...{ route: 'default/shop', answer: 'what the pod answers' },
+      services: [{ endpoints: ['127.0.0.1:3000'] }],
+    });
+  });
+
   test('puts a saved file in force, tells verdicts, and explains', async () => {
     await using pod = await NamedPod.start('pod');
     await using other = await NamedPod.start('other');
