@@ -12,6 +12,13 @@ export class BindError extends Error {
   override name = 'BindError';
 }
 
+/** What the usual errors of bind(2) mean. */
+const bindFailures: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'the port is in use',
+  EACCES: 'not permitted',
+  EADDRNOTAVAIL: 'this machine does not have the address',
+};
+
 /** The three sockets of a router, bound but not listening: children listen on them through inherited descriptors. */
 export class BoundSockets {
   readonly #http: BoundSocket;
@@ -26,8 +33,7 @@ export class BoundSockets {
         return new BoundSocket({ host, port, ipv6Only });
       } catch (error) {
         const { code, message } = error as NodeJS.ErrnoException;
-        const reason = code === 'EADDRINUSE' ? 'the port is in use' : code === 'EACCES' ? 'not permitted' : message;
-        problems.push(`${setting}: cannot bind ${host}:${port}: ${reason}`);
+        problems.push(`${setting}: cannot bind ${host}:${port}: ${bindFailures[code ?? ''] ?? message}`);
         return null;
       }
     };

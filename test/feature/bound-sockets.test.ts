@@ -3,7 +3,7 @@
 import { BoundSocket, connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { expect, test } from 'vitest';
-import { BoundSockets } from '../../src/bound-sockets.ts';
+import { BindError, BoundSockets } from '../../src/bound-sockets.ts';
 import { loadConfig } from '../../src/config/load.ts';
 
 const hasIpv6 = (() => {
@@ -61,4 +61,12 @@ test.skipIf(!hasIpv6).each([
   expect(await reachedAt(httpsPort)).toEqual(traffic);
   expect(await reachedAt(adminPort)).toEqual(admin);
   for (const server of servers) server.close();
+});
+
+test('an address of another machine: said of each port', () => {
+  const config = { bindAddress: '192.0.2.1', ipv6Only: false, adminBind: '127.0.0.1', httpPort: 0, httpsPort: 0 };
+  const reason = 'cannot bind 192.0.2.1:0: this machine does not have the address';
+  expect(() => new BoundSockets({ ...config, adminPort: 0 })).toThrow(
+    new BindError(`--http-port: ${reason}\n--https-port: ${reason}`),
+  );
 });
