@@ -69,7 +69,7 @@ export const settings = {
     default: '',
     defaultWords: 'in a pod',
     about: `The kubeconfig file by which the API server is reached. Without one the router must run in a pod: it then uses
-      the pod's service account, whose token is read anew when it rotates.`,
+      the pod's service account, whose token and CA are read anew when they rotate.`,
     reason: `In a cluster nothing has to be set.`,
   },
   apiServer: {

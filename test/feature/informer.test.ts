@@ -13,6 +13,7 @@ import {
   type KubeObject,
   type LoggedRequest,
 } from '../support/api-server/api-server.ts';
+import { makeAuthority } from '../support/certificates.ts';
 import { untilSo } from '../support/until.ts';
 
 const routes = {
@@ -845,6 +846,48 @@ describe.concurrent('credentials and addresses', () => {
     moveHost(server, 'r0', 'moved.test');
     await observed.agreed();
     expect(observed.requests('watch').map(({ status }) => status)).toEqual([200, 401, 200]);
+  });
+
+  /** Reads its authority from a file, as a pod does. */
+  async function withAuthorityFile(): Promise<{ observed: Observed; path: string }> {
+    const observed = await Observed.open((server) => addRoutes(server, 1));
+    const path = join(observed.directory, 'ca.crt');
+    await writeFile(path, observed.server.ca);
+    const text = observed.server
+      .kubeconfig()
+      .replace(/certificate-authority-data: .*/, `certificate-authority: ${path}`);
+    await writeFile(join(observed.directory, 'kubeconfig'), text);
+    observed.informer.start();
+    await observed.watching();
+    return { observed, path };
+  }
+
+  test('another authority, which the file knew first: trusted with the next try', async () => {
+    const { observed, path } = await withAuthorityFile();
+    await using _ = observed;
+    const { server } = observed;
+    const next = makeAuthority({ name: 'next' });
+    await writeFile(path, server.ca + next.certificate);
+    server.replaceAuthority(next);
+    moveHost(server, 'r0', 'moved.test');
+    await observed.agreed();
+    expect(observed.requests('list')).toHaveLength(1);
+    expect(observed.problems.length).toBeLessThanOrEqual(1);
+  });
+
+  test('another authority, which the file learns late: told once, and trusted then', async () => {
+    const { observed, path } = await withAuthorityFile();
+    await using _ = observed;
+    const { server } = observed;
+    const next = makeAuthority({ name: 'next' });
+    server.replaceAuthority(next);
+    await observed.until(() => observed.problems.length === 1);
+    expect(observed.problems[0]).toMatch(/^Route: the API server cannot be reached: UNABLE_TO_VERIFY_LEAF_SIGNATURE$/);
+    await writeFile(path, next.certificate);
+    moveHost(server, 'r0', 'moved.test');
+    await observed.agreed();
+    expect(observed.requests('list')).toHaveLength(1);
+    expect(observed.problems).toHaveLength(1);
   });
 
   test('a server behind a path keeps its path', async () => {

@@ -106,9 +106,11 @@ export class ApiClient {
     signal: AbortSignal | null,
     bodyTimeout: number,
   ): Promise<Dispatcher.ResponseData> {
+    let used: Dispatcher | null = null;
     let response: Dispatcher.ResponseData;
     try {
       const { server, dispatcher, headers } = await this.#authenticated();
+      used = dispatcher;
       // A server may be behind a path of its own.
       const url = new URL(server.replace(/\/+$/, '') + path);
       for (const [name, value] of Object.entries(query)) if (value !== '') url.searchParams.set(name, value);
@@ -127,12 +129,18 @@ export class ApiClient {
         bodyTimeout,
       });
     } catch (error) {
+      // Who gets a certificate of an authority that he does not know yet gets no answer.
+      if (signal?.aborted !== true) this.#distrust(used);
       throw asApiError(error, 'the API server cannot be reached');
     }
     if (response.statusCode < 300) return response;
-    // Credentials may have rotated: the next request reads them again.
-    if (response.statusCode === 401) this.#kubeConfig = null;
+    if (response.statusCode === 401) this.#distrust(used);
     throw await refusal(response);
+  }
+
+  /** Credentials or authorities may have rotated: the next request reads them again, unless one has done so since. */
+  #distrust(used: Dispatcher | null): void {
+    if (used === this.#dispatcher) this.#kubeConfig = null;
   }
 
   async #authenticated(): Promise<{

@@ -1,6 +1,7 @@
 // A kube-apiserver for tests: real HTTPS, the list and watch semantics of 1.36, and faults on demand. It checks no schema and fills
 // in no default of one, knows no finalizers, and no write fails for want of its Namespace.
 
+import type { TestAuthority } from '../certificates.ts';
 import { Connections } from './connections.ts';
 import { type Fault, Faults } from './faults.ts';
 import { type KubeObject, type NewObject, ObjectStore, type StoredObject } from './object-store.ts';
@@ -40,7 +41,6 @@ export class ApiServer implements AsyncDisposable {
   readonly users: Map<string, string> = new Map();
   /** Kinds that the cluster does not know: their paths are 404. */
   readonly absent: Set<Kind | 'Project'>;
-  readonly ca: string;
   readonly #store: ObjectStore;
   readonly #watches: OpenWatches = new OpenWatches();
   readonly #faults: Faults = new Faults();
@@ -65,7 +65,6 @@ export class ApiServer implements AsyncDisposable {
     this.#connections = new Connections((call, reply) => void handler.handle(call, reply));
     const cluster = { store: this.#store, watches: this.#watches, faults: this.#faults, log: this.#log, settings };
     const handler = new RequestHandler(cluster, this.#connections);
-    this.ca = this.#connections.ca;
     this.#store.onChange.add((type, change) => {
       this.#watches.offer(type, change);
       this.#log.changed();
@@ -80,6 +79,11 @@ export class ApiServer implements AsyncDisposable {
 
   get port(): number {
     return this.#connections.port;
+  }
+
+  /** Who signed the server's certificate, PEM. */
+  get ca(): string {
+    return this.#connections.ca;
   }
 
   get url(): string {
@@ -264,6 +268,12 @@ users:
     await this.stop();
     if (!options.keepHistory) this.#store.forget();
     await this.start();
+  }
+
+  /** Another authority signs from now on; connections are cut. */
+  replaceAuthority(issuer: TestAuthority): void {
+    this.#connections.replaceAuthority(issuer);
+    this.#connections.cutAll();
   }
 
   /** Connections are cut, and refused until `start`. */

@@ -3,7 +3,7 @@
 import { createSecureServer, type Http2SecureServer } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { makeCertificate } from '../certificates.ts';
+import { makeCertificate, type TestAuthority } from '../certificates.ts';
 
 /** A request as both versions of HTTP tell it. */
 export type Call = {
@@ -25,18 +25,18 @@ export type Reply = {
   on(event: 'close' | 'error', listener: () => void): unknown;
 };
 
+const names: readonly string[] = ['127.0.0.1', 'localhost', 'kubernetes.default.svc'];
+
 export class Connections {
-  readonly ca: string;
   readonly #server: Http2SecureServer;
   readonly #sockets: Map<number, Socket> = new Map();
   readonly #streams: Set<Duplex> = new Set();
+  #ca: string;
   #port = 0;
 
   constructor(handle: (call: Call, reply: Reply) => void) {
-    const { certificate, key, authority } = makeCertificate({
-      names: ['127.0.0.1', 'localhost', 'kubernetes.default.svc'],
-    });
-    this.ca = authority.certificate;
+    const { certificate, key, authority } = makeCertificate({ names });
+    this.#ca = authority.certificate;
     // A connection that idles for the five seconds that are Node's default would close under the client's next request.
     const http1Options = { keepAliveTimeout: 90_000 };
     this.#server = createSecureServer({ cert: certificate, key, allowHTTP1: true, http1Options });
@@ -58,6 +58,18 @@ export class Connections {
 
   get port(): number {
     return this.#port;
+  }
+
+  /** Who signed the certificate, PEM. */
+  get ca(): string {
+    return this.#ca;
+  }
+
+  /** A certificate of another authority, for connections to come. */
+  replaceAuthority(issuer: TestAuthority): void {
+    const { certificate, key } = makeCertificate({ names, issuer });
+    this.#server.setSecureContext({ cert: certificate, key });
+    this.#ca = issuer.certificate;
   }
 
   /** Listens on a port of its own, the same one every time. */
