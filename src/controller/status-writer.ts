@@ -296,15 +296,16 @@ export class StatusWriter {
     if (this.#isRight(key, desired) || this.#silentUntilMs(key) > performance.now()) return this.#check(key, false);
     const ingress = withEntry(status.ingress, desired, apiTime());
     const before = this.#wrote.get(key);
-    this.#wrote.set(key, { atMs: performance.now(), entry: desired, before: status.resourceVersion });
+    const written = { atMs: performance.now(), entry: desired, before: status.resourceVersion };
+    this.#wrote.set(key, written);
     this.#keepSent(key, [...(this.#sent.get(key) ?? []), desired].slice(-maxSent));
     const result = await this.#api.writeIngress({ ...route, status }, ingress).catch((error: unknown) => {
-      restore(this.#wrote, key, before);
+      restore(this.#wrote, key, written, before);
       throw error;
     });
     this.#count(result);
     if (result !== 'written') {
-      restore(this.#wrote, key, before);
+      restore(this.#wrote, key, written, before);
       this.#keepSent(
         key,
         (this.#sent.get(key) ?? []).filter((each) => each !== desired),
@@ -355,7 +356,9 @@ export class StatusWriter {
   }
 }
 
-function restore<K, V>(map: Map<K, V>, key: K, value: V | undefined): void {
-  if (value === undefined) map.delete(key);
-  else map.set(key, value);
+/** Takes a value back for the one before it; one that is not there any more has gone with its Route. */
+function restore<K, V>(map: Map<K, V>, key: K, value: V, before: V | undefined): void {
+  if (map.get(key) !== value) return;
+  if (before === undefined) map.delete(key);
+  else map.set(key, before);
 }

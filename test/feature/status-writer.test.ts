@@ -576,6 +576,32 @@ describe.concurrent('another router under the same name', () => {
     await replica.told('a');
   });
 
+  test('a Route that went while it was written says nothing of the next one of its name', async () => {
+    await using replica = await Replica.with(['a']);
+    const { server } = replica;
+    replica.decide('a');
+    await replica.told('a');
+    await replica.settled();
+    replica.hold();
+    server.delete('Route', 'shop', 'a');
+    replica.decide('a', claimed);
+    await replica.until(() => replica.patchesOf('a').length === 2);
+    replica.release();
+    await replica.until(() => !replica.routes.has(keyOf('a')));
+    await replica.settled();
+    expect(replica.patchesOf('a')).toEqual([200, 404]);
+    // Another replica is faster this time.
+    addRoute(server, 'a');
+    await replica.knows('a');
+    replica.write('a', replica.entryFor('a'));
+    await replica.until(() => replica.routes.get(keyOf('a'))?.status.ingress.length === 1);
+    replica.decide('a');
+    await replica.settled();
+    replica.write('a', [disputed]);
+    await replica.told('a');
+    expect(replica.log.lines).toEqual([]);
+  });
+
   test('the echo of our own write is no dispute, though the Verdict is another one by now', async () => {
     await using replica = await Replica.with(['a']);
     replica.decide('a');
