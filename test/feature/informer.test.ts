@@ -1,4 +1,5 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -456,6 +457,30 @@ describe.concurrent('the watch fails', () => {
     expect(observed.problems).toEqual(['Route: the watch is silent']);
   });
 
+  test('nothing passes over the connection any more: another one is made', async () => {
+    await using observed = await Observed.open((server) => addRoutes(server, 1), { inactivityMs: 200 });
+    const { server, directory } = observed;
+    const sockets: Socket[] = [];
+    await using way = createServer((near) => {
+      const far = connect(server.port, '127.0.0.1');
+      sockets.push(near, far);
+      near.on('error', () => {}).pipe(far);
+      far.on('error', () => {}).pipe(near);
+    });
+    await new Promise<void>((listening) => way.listen(0, '127.0.0.1', listening));
+    using _ = { [Symbol.dispose]: () => sockets.forEach((socket) => void socket.destroy()) };
+    const { port } = way.address() as AddressInfo;
+    const text = server.kubeconfig().replace(server.url, `https://127.0.0.1:${port}`);
+    await writeFile(join(directory, 'kubeconfig'), text);
+    observed.informer.start();
+    await observed.watching();
+    expect(sockets).toHaveLength(2);
+    for (const socket of sockets) socket.unpipe().pause();
+    moveHost(server, 'r0', 'moved.test');
+    await observed.agreed();
+    expect(observed.requests('list')).toHaveLength(1);
+  });
+
   test('cut seldom, but always in this way: each time it goes on soon', async () => {
     // A balancer in between that ends connections by RST must not make the view older from time to time.
     await using observed = await Observed.started((server) => addRoutes(server, 1));
@@ -651,6 +676,20 @@ describe.concurrent('objects that cannot be read', () => {
     expect(observed.requests('watch')).toHaveLength(1);
   });
 
+  test('those without metadata, whatever is said of them', async () => {
+    await using observed = await Observed.started((server) => addRoutes(server, 1));
+    const { server } = observed;
+    for (const type of ['ADDED', 'MODIFIED', 'DELETED', 'BOOKMARK']) {
+      server.garbageLine('Route', JSON.stringify({ type, object: { spec: { host: 'a.test' } } }));
+      server.garbageLine('Route', JSON.stringify({ type, object: { metadata: null } }));
+    }
+    moveHost(server, 'r0', 'moved.test');
+    await observed.agreed();
+    expect(observed.toldSince(1)).toEqual(['+r0']);
+    expect(new Set(observed.problems)).toEqual(new Set(['Route: metadata: Required value']));
+    expect(observed.requests('watch')).toHaveLength(1);
+  });
+
   test('one in a list, too; its last sound version stays', async () => {
     const prepare = (server: ApiServer): void => {
       for (const name of ['a', 'b']) server.create({ kind: 'Service', metadata: { name }, spec: { clusterIP: '1' } });
@@ -718,7 +757,10 @@ describe.concurrent('the API server refuses', () => {
     ['500', { kind: 'status', code: 500 }, 'Route: Internal error occurred: etcdserver: leader changed'],
     ['503 in plain text', { kind: 'status', code: 503, isText: true }, 'Route: HTTP 503'],
     ['403', { kind: 'status', code: 403 }, 'Route: routes.route.openshift.io is forbidden: '],
+    ['502 with a web page', { kind: 'page', code: 502 }, 'Route: HTTP 502'],
+    ['200 with a web page', { kind: 'page', code: 200 }, 'Route: the answer cannot be read: '],
     ['no answer', { kind: 'drop' }, 'Route: the API server cannot be reached: '],
+    ['half an answer', { kind: 'halfAnswer' }, 'Route: the answer cannot be read: '],
   ] as const)('%s: told once, and tried again', async (_name, fault, problem) => {
     await using observed = await Observed.open((server) => {
       addRoutes(server, 1);

@@ -129,8 +129,8 @@ export class ApiClient {
         bodyTimeout,
       });
     } catch (error) {
-      // Who gets a certificate of an authority that he does not know yet gets no answer.
-      if (signal?.aborted !== true) this.#distrust(used);
+      // A certificate of an authority that is new, or a connection that is dead and does not know it.
+      this.#distrust(used);
       throw asApiError(error, 'the API server cannot be reached');
     }
     if (response.statusCode < 300) return response;
@@ -138,7 +138,10 @@ export class ApiClient {
     throw await refusal(response);
   }
 
-  /** Credentials or authorities may have rotated: the next request reads them again, unless one has done so since. */
+  /**
+   * The next request reads credentials and authorities again, which may have rotated, and makes a connection of its own;
+   * unless one has done so since.
+   */
   #distrust(used: Dispatcher | null): void {
     if (used === this.#dispatcher) this.#kubeConfig = null;
   }
@@ -152,9 +155,10 @@ export class ApiClient {
       this.#kubeConfig = loadKubeConfig(this.#access);
       this.#dispatcher = null;
     }
+    const kubeConfig = this.#kubeConfig;
     const headers: Record<string, string> = {};
     let offered: Dispatcher | null = null;
-    await this.#kubeConfig.applySecurityAuthentication({
+    await kubeConfig.applySecurityAuthentication({
       setHeaderParam: (name: string, value: string) => {
         headers[name.toLowerCase()] = value;
       },
@@ -165,7 +169,7 @@ export class ApiClient {
     } as unknown as Parameters<KubeConfig['applySecurityAuthentication']>[0]);
     // A new one is offered each time; one is kept, for its open connections.
     this.#dispatcher ??= offered;
-    const server = this.#kubeConfig.getCurrentCluster()?.server ?? '';
+    const server = kubeConfig.getCurrentCluster()?.server ?? '';
     if (this.#dispatcher === null) throw new ApiError(0, '', `there is no way to ${server}`);
     return { server, dispatcher: this.#dispatcher, headers };
   }

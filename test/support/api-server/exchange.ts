@@ -60,6 +60,11 @@ export class Exchange {
   async answer(code: number, text: string, contentType = 'application/json'): Promise<void> {
     await this.slowDown();
     if (this.effect?.kind === 'dropAnswer') return this.cut('rst');
+    if (this.effect?.kind === 'halfAnswer') {
+      this.open(code);
+      this.reply.write(text.slice(0, text.length / 2), () => this.cut('rst'));
+      return;
+    }
     const plain = Buffer.from(text);
     const takesGzip = /\bgzip\b/.test(String(this.call.headers['accept-encoding'] ?? ''));
     const isGzip = this.call.method === 'GET' && plain.length > minGzipBytes && takesGzip;
@@ -67,6 +72,10 @@ export class Exchange {
       ...headers(contentType),
       ...(isGzip ? { 'content-encoding': 'gzip', vary: 'Accept-Encoding' } : {}),
     });
+  }
+
+  answerPage(code: number): void {
+    this.#end(code, Buffer.from('<html><body>\n<h1>Sorry</h1>\n</body></html>\n'), headers('text/html'));
   }
 
   refuse(error: unknown): void {

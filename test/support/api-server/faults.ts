@@ -28,6 +28,10 @@ export type FaultEffect =
   | { readonly kind: 'emptyList' }
   /** The answer is made at once and sent later. */
   | { readonly kind: 'slow'; readonly delayMs: number }
+  /** A web page in the place of an answer, as proxies make them. The request has no effect. */
+  | { readonly kind: 'page'; readonly code: 200 | 502 }
+  /** Half of an answer, then RST. The request has had its effect. */
+  | { readonly kind: 'halfAnswer' }
   /** RST in the place of an answer. The request has no effect. */
   | { readonly kind: 'drop' }
   /** RST in the place of an answer. The request has had its effect. */

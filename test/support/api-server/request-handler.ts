@@ -108,7 +108,8 @@ export class RequestHandler {
       throw faultStatus(effect.code, effect.retryAfterSeconds ?? null, effect.isText ?? false);
     }
     if (effect?.kind === 'drop') exchange.cut('rst');
-    return effect?.kind !== 'drop' && effect?.kind !== 'hang';
+    if (effect?.kind === 'page') exchange.answerPage(effect.code);
+    return effect === null || !['drop', 'hang', 'page'].includes(effect.kind);
   }
 
   async #serveResource(exchange: Exchange, target: Target): Promise<void> {
