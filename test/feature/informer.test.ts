@@ -1054,7 +1054,8 @@ describe.concurrent('whatever happens', () => {
         const seen = new Map<ManifestKey, string>();
         for (const { key, manifest } of observed.events) {
           if (manifest === undefined) {
-            expect(seen.delete(key)).toBe(true);
+            // Of what could never be read the end alone is told.
+            expect(seen.delete(key) || key === 'Route/default/malformed').toBe(true);
           } else if (manifest.kind === 'Route') {
             const { resourceVersion } = manifest.status;
             expect(seen.get(key)).not.toBe(resourceVersion);
