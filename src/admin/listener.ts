@@ -2,7 +2,9 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
+import { OrderlyConnection } from './orderly-connection.ts';
 import type { AdminTlsOptions } from './tls-settings.ts';
 
 /** How long a peer may take, in milliseconds. */
@@ -42,6 +44,8 @@ export class AdminListener {
       },
       (request, response) => {
         this.#busy(request.socket, response);
+        const connection: unknown = request.socket;
+        if (connection instanceof OrderlyConnection) response.once('close', () => connection.answered());
         onRequest(request, response);
       },
     );
@@ -50,7 +54,8 @@ export class AdminListener {
     // A server that listens keeps the times of its connections; one that is only handed sockets does not. So this one does
     // listen, and what it would do with a connection is done once it is known to speak HTTP.
     const [serve] = this.#server.listeners('connection');
-    this.#serve = (socket) => serve?.call(this.#server, socket);
+    // HTTP is served on any Duplex, which the type does not say.
+    this.#serve = (socket) => serve?.call(this.#server, new OrderlyConnection(socket) as Duplex as Socket);
     this.#server.removeAllListeners('connection');
     this.#server.on('connection', (socket) => this.#accept(socket));
   }

@@ -26,6 +26,8 @@ class Port implements AsyncDisposable {
   readonly listener: AdminListener;
   /** Whether the long answer was taken, once it is over. */
   readonly taken: Promise<boolean>;
+  /** Requests that have come. */
+  asked = 0;
   readonly #bound: BoundSocket = new BoundSocket({ host: '127.0.0.1', port: 0 });
   readonly #times: AdminTimes;
 
@@ -34,6 +36,7 @@ class Port implements AsyncDisposable {
     const { promise, resolve: over } = Promise.withResolvers<boolean>();
     this.taken = promise;
     this.listener = new AdminListener((request, response) => {
+      this.asked++;
       if (request.url === '/long') {
         response.once('close', () => over(response.writableFinished));
         answer(response, 200, 'x'.repeat(64 << 20));
@@ -83,6 +86,31 @@ describe('a port with a certificate', () => {
     await peer.write(getRequest('x', '/one') + getRequest('x', '/two'));
     expect((await peer.message()).body.toString()).toBe('/one');
     expect((await peer.message()).body.toString()).toBe('/two');
+  });
+
+  test('serves what comes behind a body, and who ends his half behind several requests', async () => {
+    using peer = await Peer.connect(served.port);
+    const body = 'x'.repeat(100_000);
+    await peer.write(`POST /one HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+    await peer.write(getRequest('x', '/two') + getRequest('x', '/three'));
+    peer.socket.end();
+    for (const path of ['/one', '/two', '/three']) expect((await peer.message()).body.toString()).toBe(path);
+    await peer.ended;
+  });
+
+  test.each(['plain', 'TLS'])('has a turn for others before who sends requests without end (%s)', async (protocol) => {
+    const peers = await Promise.all(
+      Array.from({ length: 8 }, () => (protocol === 'TLS' ? Peer.connectTls(served.port) : Peer.connect(served.port))),
+    );
+    using probe = await Peer.connect(served.port);
+    const before = served.asked;
+    for (const peer of peers) void peer.write(getRequest('x', '/much').repeat(2_000));
+    while (served.asked === before) await turn();
+    await probe.write(getRequest('x', '/healthz'));
+    expect((await probe.message()).body.toString()).toBe('/healthz');
+    // One of each for every turn of the event loop that the probe took.
+    expect(served.asked - before).toBeLessThan(500);
+    for (const peer of peers) peer[Symbol.dispose]();
   });
 
   test('serves TLS of every version that it should', async () => {
@@ -190,6 +218,18 @@ test.each(['plain', 'TLS'])('a client that does not read its answer is cut (%s)'
   peer.stopReading();
   await peer.write(getRequest('x', '/long'));
   expect(await served.taken).toBe(false);
+});
+
+test('a client that breaks off while it is answered harms nobody else', async () => {
+  await using served = await new Port().open();
+  using peer = await Peer.connect(served.port);
+  await peer.write(getRequest('x', '/hang') + getRequest('x', '/never'));
+  while (served.asked === 0) await turn();
+  peer.reset();
+  using other = await Peer.connect(served.port);
+  await other.write(getRequest('x', '/healthz'));
+  expect((await other.message()).body.toString()).toBe('/healthz');
+  expect(served.asked).toBe(2);
 });
 
 describe('when as many are connected as may be', () => {
