@@ -7,9 +7,11 @@ import type { Change } from '../../src/table/delta.ts';
 import type { Endpoint } from '../../src/table/entries.ts';
 import { makeCertificate } from '../support/certificates.ts';
 import { DataPlane } from '../support/data-plane.ts';
+import { flags } from '../support/http2/frames.ts';
+import { RawPod } from '../support/http2/raw-pod.ts';
 import { answering, connected, getRequest, ok, Peer, Pod, RefusingPort } from '../support/peers.ts';
 import { eventually } from '../support/router.ts';
-import { backend, endpoint, type RouteWish, route } from '../support/rules.ts';
+import { backend, endpoint, h2cEndpoint, type RouteWish, route } from '../support/rules.ts';
 
 /** As long as a pause may be with this: the tests would take seconds otherwise. */
 const settings = { connectTimeoutMs: 300 };
@@ -87,6 +89,27 @@ describe('the first request', () => {
     await failed(plane, 1);
     plane.put(backend('asleep', [pod.port]));
     expect((await client.message()).body.toString()).toBe('pod');
+  });
+
+  test('goes to pods of HTTP/2, a body in chunks without them', async () => {
+    await using address = await ClusterAddress.find();
+    const bodies: string[] = [];
+    await using pod = await RawPod.start(async (peer) => {
+      const stream = await peer.request();
+      await peer.until(() => peer.stream(stream).body.length > 0);
+      await client.write('llo\r\n6\r\n there\r\n0\r\nx-checked: yes\r\n\r\n');
+      await peer.until(() => peer.stream(stream).ended);
+      const { body, heads } = peer.stream(stream);
+      bodies.push(body, JSON.stringify(heads[1]));
+      peer.head(stream, [[':status', '204']], flags.endHeaders | flags.endStream);
+    });
+    await using plane = await DataPlane.start(idled(address), { settings });
+    using client = await Peer.connect(plane.httpPort);
+    await client.write('POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe');
+    await failed(plane, 1);
+    plane.put(backend('asleep', [h2cEndpoint(pod.port)]));
+    expect((await client.message()).status).toBe(204);
+    expect(bodies).toEqual(['hello there', '[["x-checked","yes"]]']);
   });
 
   test('is answered 503 after three further tries, with pauses', async () => {

@@ -245,11 +245,6 @@ export class Exchange implements UpstreamUser, RelayUser, PodSearchUser {
     const isEdited = rule.requestActions !== null || uniqueIds !== null;
     const edited = isEdited ? this.#edited(text, rule, uniqueIds) : text;
     this.#headText = fieldSpellings !== null && rule.adjustsCase ? respelt(edited, fieldSpellings) : edited;
-    if (head.framing === 'chunked' && !this.#body.bare) {
-      // Whoever waits for a place may get one with pods that are not known yet.
-      const mayWait = rule.podConnections !== null;
-      if (mayWait || this.#context.connector.mayShare(rule, this.#context.table())) this.#body.decode();
-    }
     const behind = this.#body.done ? rest : this.takeBody(rest);
     this.#search.begin(rule, this.#record.hostName, this);
     if (this.#state === 'connecting') this.#search.seek();

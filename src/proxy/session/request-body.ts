@@ -21,7 +21,7 @@ export class RequestBody {
   blocked = false;
   /** Whether the bytes that were taken last may be overwritten: all that counts of them has been sent. */
   returned = true;
-  /** The body comes as bare content: the client speaks HTTP/2, or the pod may. */
+  /** The body is bare content: the client speaks HTTP/2, or the first pod that it was sent to does. */
   bare = false;
   readonly #downstream: Downstream;
   readonly #record: ExchangeRecord;
@@ -48,12 +48,6 @@ export class RequestBody {
     this.bare = !this.#downstream.framed;
     this.#trailers = '';
     this.#body.begin(framing, length, false);
-  }
-
-  /** Before the first bytes of a chunked body: the pod may want bare content. */
-  decode(): void {
-    this.bare = true;
-    this.#body.begin('chunked', 0, true);
   }
 
   /** Whether all of it has come. */
@@ -103,6 +97,7 @@ export class RequestBody {
   /** Sends the head, and what of the body has come. `tunnels`: the request asks for a tunnel, which has no end. */
   send(upstream: Upstream, head: string, scheme: Scheme, tunnels: boolean): void {
     const body = this.#body;
+    if (!upstream.framed && !this.bare && body.framing === 'chunked') this.#unframe();
     this.#chunks = this.bare && upstream.framed && body.framing === 'chunked';
     const last = body.done && this.#trailers === '' && !tunnels;
     if (this.#sent.length > 0) this.#sent = [];
@@ -158,6 +153,17 @@ export class RequestBody {
     if (this.#heldBytes === 0) return;
     this.#held = [];
     this.#heldBytes = 0;
+  }
+
+  /** Takes the chunks off a body of which nothing has been sent: the pod wants bare content. */
+  #unframe(): void {
+    const body = this.#body;
+    this.bare = true;
+    body.begin('chunked', 0, true);
+    const content = body.take(inOneBuffer(this.#held));
+    this.#held = content.length > 0 ? [content] : [];
+    this.#heldBytes = content.length;
+    this.#trailers = body.trailers;
   }
 
   #pass(content: Buffer, last: boolean, upstream: Upstream | null): void {

@@ -80,15 +80,6 @@ export class Connector {
     metrics.observe('headgate_upstream_shared_connections', () => this.#sharedPool.size);
   }
 
-  /** Whether requests of this rule may come to share an HTTP/2 connection. */
-  mayShare(rule: PathRule, table: RouteTable): boolean {
-    if (rule.upstreamTls !== null) return !this.#settings.disableHttp2;
-    for (const ref of rule.backends) {
-      for (const endpoint of table.backends.get(ref.backend)?.endpoints ?? []) if (endpoint.h2c) return true;
-    }
-    return false;
-  }
-
   /**
    * A pooled connection to the picked Endpoint that may be used at once, or null. `repeatable`: the request may be sent
    * again if the connection turns out to be stale.
