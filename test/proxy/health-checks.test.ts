@@ -171,6 +171,17 @@ describe('when', () => {
     expect(first === undefined ? 0 : times.get(first)?.length).toBeGreaterThan(100);
   });
 
+  test('a short interval does not wait as long for others as a long one may', () => {
+    const schedule = new Schedule(0);
+    const checks = checksOf(200);
+    const often = checksOf(1, 100);
+    for (const [key, check] of often) checks.set(key, check);
+    follow(schedule, checks, [0], 0);
+    const times = run(schedule, 0, 60_000);
+    for (const key of often.keys()) expect(times.get(key)?.length).toBeGreaterThanOrEqual(590);
+    for (const [key, each] of times) if (!often.has(key)) expect(each.length).toBeGreaterThanOrEqual(11);
+  });
+
   test('a shorter interval is in force at once, and what is gone is not checked', () => {
     const schedule = new Schedule(0);
     follow(schedule, checksOf(2, 3_600_000), [0], 0);

@@ -111,11 +111,11 @@ export class Schedule {
 
   /** Milliseconds until `take` may have something; null: not before something else changes. */
   waitMs(nowMs: number): number | null {
-    const dueMs = Math.min(bunchedMs(this.#settled), bunchedMs(this.#doubtful));
-    if (dueMs === Number.POSITIVE_INFINITY) return null;
+    const latestMs = Math.min(latestOf(this.#settled), latestOf(this.#doubtful));
+    if (latestMs === Number.POSITIVE_INFINITY) return null;
     this.#allow(nowMs);
     const freeMs = this.#allowance >= 1 ? 0 : (this.#most - this.#allowance) / this.#perMs;
-    return Math.max(0, dueMs - nowMs, freeMs);
+    return Math.max(0, latestMs - nowMs, freeMs);
   }
 
   /** Checks that this worker may make in a millisecond. */
@@ -151,6 +151,7 @@ export class Schedule {
   }
 
   #put(watch: Watch): void {
+    watch.latestMs = watch.dueMs + Math.min(bunchMs, watch.check.intervalMs * bunchShare);
     (watch.record.doubtful ? this.#doubtful : this.#settled).put(watch);
   }
 }
@@ -159,8 +160,7 @@ function isDue({ first }: WatchQueue, nowMs: number): boolean {
   return first !== null && first.dueMs <= nowMs;
 }
 
-/** When the first of a queue is due and has waited for others. */
-function bunchedMs({ first }: WatchQueue): number {
-  if (first === null) return Number.POSITIVE_INFINITY;
-  return first.dueMs + Math.min(bunchMs, first.check.intervalMs * bunchShare);
+/** When the first of a queue has waited for others as long as it may. */
+function latestOf({ first }: WatchQueue): number {
+  return first === null ? Number.POSITIVE_INFINITY : first.latestMs;
 }

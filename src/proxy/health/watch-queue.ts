@@ -1,4 +1,4 @@
-// A binary heap of what is to be checked, whatever is due first at its head.
+// A binary heap of what is to be checked, whatever may wait least for others at its head.
 
 import type { Check } from './check-list.ts';
 import type { CheckRecord } from './check-record.ts';
@@ -7,6 +7,8 @@ import type { CheckRecord } from './check-record.ts';
 export class Watch {
   check: Check;
   dueMs: number;
+  /** By when it is to be checked: until then it may wait for others. Set before it is put into a queue. */
+  latestMs = 0;
   /** When a request last connected to it, in ms. */
   connectedMs: number = Number.NEGATIVE_INFINITY;
   /** Whether it is still this worker's to check. */
@@ -25,7 +27,7 @@ export class Watch {
 export class WatchQueue {
   readonly #heap: Watch[] = [];
 
-  /** What is due first; null: nothing waits. Watches that are not current any more are dropped when they come up. */
+  /** What is to be checked first; null: nothing waits. Watches that are not current any more are dropped when they come up. */
   get first(): Watch | null {
     for (;;) {
       const first = this.#heap[0];
@@ -42,7 +44,7 @@ export class WatchQueue {
     while (at > 0) {
       const above = (at - 1) >> 1;
       const parent = heap[above];
-      if (parent === undefined || parent.dueMs <= watch.dueMs) break;
+      if (parent === undefined || parent.latestMs <= watch.latestMs) break;
       heap[at] = parent;
       at = above;
     }
@@ -68,11 +70,11 @@ export class WatchQueue {
       const right = heap[below + 1];
       let child = heap[below];
       if (child === undefined) break;
-      if (right !== undefined && right.dueMs < child.dueMs) {
+      if (right !== undefined && right.latestMs < child.latestMs) {
         below++;
         child = right;
       }
-      if (child.dueMs >= last.dueMs) break;
+      if (child.latestMs >= last.latestMs) break;
       heap[at] = child;
       at = below;
     }
