@@ -119,6 +119,7 @@ class Worker {
     this.#checks = checks;
     const routeLimits = new RouteLimits(worker, start.workers, peers);
     const podPlaces = new PodPlaces(balancer, worker, start.workers, peers);
+    health.onChange = () => podPlaces.followHealth();
     this.metrics.observe('headgate_rate_limit_sources', () => routeLimits.size);
     this.metrics.observe('headgate_pod_queue_waiting', () => podPlaces.waiting);
     this.#context = {

@@ -141,6 +141,68 @@ describe('the table changes', () => {
   });
 });
 
+describe('health checks find', () => {
+  const cookie = { name: 'stick', attributes: 'path=/' };
+
+  function say(plane: DataPlane, what: 'down' | 'up', port: number): void {
+    plane.peers.heard(1, 'health', { down: [], up: [], failed: [], [what]: [`plain ${endpoint(port).authority}`] });
+  }
+
+  /** Places that have been given back stay until the other worker has been told. */
+  async function given(plane: DataPlane): Promise<void> {
+    while (plane.podPlaces.routes > 0) await setImmediate();
+  }
+
+  test('the own pod of a client down: it is served by another', async () => {
+    await using own = await Pod.start(() => {});
+    await using free = await Pod.start(answering(ok('free')));
+    await using plane = await DataPlane.start(limited({ pods: [own.port, free.port], cookie }));
+    plane.peers.became([0, 1]);
+    const fields = `Cookie: stick=${cookieOf(endpoint(own.port))}\r\n`;
+    using first = await ask(plane, fields);
+    await own.connection(0);
+    using second = await ask(plane, fields);
+    await waiting(plane, 1);
+    say(plane, 'down', own.port);
+    expect((await second.message()).body.toString()).toBe('free');
+    expect(first.receivedBytes).toBe(0);
+    for (const client of [first, second]) client.reset();
+    await given(plane);
+  });
+
+  test('all pods down: who waits is answered', async () => {
+    await using pod = await Pod.start(() => {});
+    await using other = await Pod.start(() => {});
+    await using plane = await DataPlane.start(limited({ pods: [pod.port, other.port] }));
+    plane.peers.became([0, 1]);
+    using first = await ask(plane);
+    using second = await ask(plane);
+    await Promise.all([pod.connection(0), other.connection(0)]);
+    using third = await ask(plane);
+    await waiting(plane, 1);
+    for (const { port } of [pod, other]) say(plane, 'down', port);
+    expect((await third.message()).text).toContain('<code>endpoints-down</code>');
+    for (const client of [first, second, third]) client.reset();
+    await given(plane);
+  });
+
+  test('a pod up again: who waits goes there', async () => {
+    await using pod = await Pod.start(() => {});
+    await using back = await Pod.start(answering(ok('back')));
+    await using plane = await DataPlane.start(limited({ pods: [pod.port, back.port] }));
+    plane.peers.became([0, 1]);
+    say(plane, 'down', back.port);
+    using first = await ask(plane);
+    await pod.connection(0);
+    using second = await ask(plane);
+    await waiting(plane, 1);
+    say(plane, 'up', back.port);
+    expect((await second.message()).body.toString()).toBe('back');
+    for (const client of [first, second]) client.reset();
+    await given(plane);
+  });
+});
+
 describe('HTTP/2', () => {
   test('streams of one connection wait in order; one that is reset, or whose connection ends, waits no longer', async () => {
     const seen: string[] = [];

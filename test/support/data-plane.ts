@@ -180,6 +180,7 @@ export class DataPlane implements AsyncDisposable {
     const workers = options.workers ?? 1;
     this.routeLimits = new RouteLimits(0, workers, this.peers);
     this.podPlaces = new PodPlaces(balancer, 0, workers, this.peers);
+    health.onChange = () => this.podPlaces.followHealth();
     this.#accessLog =
       options.accessLines === undefined
         ? AccessLog.of(settings, metrics, log, 0, (listener) => this.#openConnections(listener))

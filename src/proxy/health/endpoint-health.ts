@@ -38,6 +38,8 @@ const nobody: DownEndpoints = new Set();
 export class EndpointHealth {
   /** Whether any Endpoint is down: all that a request asks as long as none is. */
   anyDown = false;
+  /** Is told that Endpoints have gone down or come up. */
+  onChange: () => void = () => {};
   /** When each worker last said so of each. */
   readonly #words: Map<number, Map<CheckKey, number>> = new Map();
   /** Authorities, and how many workers say that they are down. */
@@ -62,20 +64,24 @@ export class EndpointHealth {
       words = new Map();
       this.#words.set(worker, words);
     }
+    let changed = false;
     for (const key of keys) {
-      if (!words.has(key)) this.#count(key, 1);
+      if (!words.has(key) && this.#count(key, 1) === 1) changed = true;
       words.set(key, nowMs);
     }
     this.anyDown = this.size > 0;
+    if (changed) this.onChange();
   }
 
   /** A worker says that these are not down any more, or not its to check. */
   markUp(worker: number, keys: readonly CheckKey[]): void {
     const words = this.#words.get(worker);
     if (words === undefined) return;
-    for (const key of keys) if (words.delete(key)) this.#count(key, -1);
+    let changed = false;
+    for (const key of keys) if (words.delete(key) && this.#count(key, -1) === 0) changed = true;
     if (words.size === 0) this.#words.delete(worker);
     this.anyDown = this.size > 0;
+    if (changed) this.onChange();
   }
 
   /** Forgets what was said by workers other than these. */
@@ -93,12 +99,14 @@ export class EndpointHealth {
     }
   }
 
-  #count(key: CheckKey, by: 1 | -1): void {
+  /** Answers how many workers say that it is down now. */
+  #count(key: CheckKey, by: 1 | -1): number {
     const [security, authority] = parts(key);
     const counts = this.#down[security];
     const count = (counts.get(authority) ?? 0) + by;
     if (count > 0) counts.set(authority, count);
     else counts.delete(authority);
+    return count;
   }
 
   /** How many are down. */

@@ -11,6 +11,9 @@ import { type PlaceBook, type PlaceWish, type PodCount, RoutePlaces } from './ro
 
 const anyPod: PlaceWish = { pod: null };
 
+/** Who waits is asked about the health of pods at most so often: many may go down at a time, and many may wait. */
+const healthMs = 100;
+
 export class PodPlaces implements PlaceBook, Counter {
   readonly #balancer: Balancer;
   readonly #worker: number;
@@ -18,6 +21,7 @@ export class PodPlaces implements PlaceBook, Counter {
   /** With the other workers. */
   readonly exchange: CountExchange;
   readonly #routes: Map<RouteKey, RoutePlaces> = new Map();
+  #healthTimer: NodeJS.Timeout | null = null;
 
   /** `worker`: which of the `workers` this one is, from 0. */
   constructor(balancer: Balancer, worker: number, workers: number, peers: Peers) {
@@ -73,6 +77,15 @@ export class PodPlaces implements PlaceBook, Counter {
   /** The table is another one: who waits for what it has changed is served, or answered. */
   followTable(table: RouteTable): void {
     for (const places of this.#routes.values()) places.followTable(table);
+  }
+
+  /** Endpoints have gone down or come up: soon, who waits for one that is down goes elsewhere, and who waits for any to one that is up. */
+  followHealth(): void {
+    if (this.waiting === 0) return;
+    this.#healthTimer ??= setTimeout(() => {
+      this.#healthTimer = null;
+      for (const places of this.#routes.values()) places.askWaiting();
+    }, healthMs);
   }
 
   open(places: RoutePlaces): void {

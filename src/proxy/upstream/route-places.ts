@@ -168,9 +168,13 @@ export class RoutePlaces {
     this.#rule = rule;
     this.#backends = backends;
     this.limitTo(rule.podConnections ?? unlimited);
-    const seekers = [...this.#waiting.keys()];
-    for (const seeker of seekers) seeker.ruleChanged(rule);
-    for (const seeker of seekers) this.#isLeftWaiting(seeker);
+    for (const seeker of this.#waiting.keys()) seeker.ruleChanged(rule);
+    this.askWaiting();
+  }
+
+  /** Asks everybody who waits what there is to wait for now. */
+  askWaiting(): void {
+    for (const seeker of [...this.#waiting.keys()]) this.#isLeftWaiting(seeker);
   }
 
   /** The workers share the places anew. */
