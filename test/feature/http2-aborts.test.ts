@@ -407,4 +407,35 @@ describe('what a raw client of HTTP/2 sees', () => {
     expect(await client.outcome(quick)).toBe('status 200');
     expect(pod.connections).toBe(1);
   });
+
+  test('more than a pod stands on one connection: nobody else is harmed', async () => {
+    const slow = promise<Parameters<Handler>[1]>();
+    let begun = 0;
+    let look = (): void => {};
+    const handler: Handler = (request, response) => {
+      if (request.url === '/slow') slow.keep(response);
+      begun++;
+      look();
+    };
+    // As Netty's server does it: 200 resets in 30 s, and the connection is ended with all that is on it.
+    await using pod = await WebPod.start('h2c', handler, { streamResetBurst: 200, streamResetRate: 7 });
+    await using plane = await DataPlane.start(pod.changes(host));
+    await using honest = await WebClient.connect('HTTP/1.1', plane, host);
+    const answer = honest.ask({ path: '/slow' }).answer;
+    const response = await slow.kept;
+    using client = await RawClient.connect(plane.httpPort);
+    for (let round = 1; round <= 10; round++) {
+      const ids = Array.from({ length: 50 }, () => client.request(requestFields(host)));
+      await new Promise<void>((done) => {
+        look = () => begun > 50 * round && done();
+        look();
+      });
+      client.write(...ids.map((id) => rstStream(id, 'CANCEL')));
+      await client.settled();
+    }
+    response.end('whole');
+    expect(await (await answer).whole()).toMatchObject({ text: 'whole', complete: true });
+    // A hundred to each.
+    expect(pod.connections).toBe(5);
+  });
 });

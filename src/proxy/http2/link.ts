@@ -129,6 +129,8 @@ export class Http2Link {
   /** What the peer lets us do. */
   peerMaxStreams: number;
   peerConnectProtocol = false;
+  /** Streams that we have reset. */
+  resetsSent = 0;
   readonly #isServer: boolean;
   readonly #socket: Socket;
   readonly #user: LinkUser;
@@ -323,6 +325,7 @@ export class Http2Link {
   sendReset(stream: Http2Stream, code: number): void {
     if (this.#over) return;
     this.output.small(FrameType.resetStream, 0, stream.id, code);
+    this.resetsSent++;
     if (stream.remoteDone) return;
     this.#recentResets.add(stream.id);
     if (this.#recentResets.size > maxRecentResets) {

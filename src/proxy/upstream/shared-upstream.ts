@@ -13,6 +13,13 @@ import type { UpstreamConnection } from './upstream-connection.ts';
 /** Streams of one connection, however many the pod would take: with more, its losing one packet stops them all. */
 const maxStreams = 100;
 
+/**
+ * Streams that we have taken back, as their clients have. With more, a connection gets no new ones: pods end those on which
+ * many are taken back (CVE-2023-44487), the streams of others included; Netty's server does so after 200 in 30 s. Those that are
+ * left may be taken back, too.
+ */
+const maxResets = 100;
+
 /** Of a connection on which nothing came for so long while an answer was due, it may be gone without a word. */
 const silentMs = 5_000;
 
@@ -135,6 +142,13 @@ export class SharedUpstream implements UpstreamUser, LinkUser {
     if (this.#nowMs() - this.#heardMs < silentMs) return;
     this.#leave('leaving');
     if (this.streams === 0) this.destroy();
+  }
+
+  /** One of its streams has been taken back. */
+  wasReset(): void {
+    if (this.#link.resetsSent < maxResets || this.#state !== 'open') return;
+    this.#leave('leaving');
+    if (this.streams === 0) this.close();
   }
 
   /** A stream that was never begun is not wanted any more. */
@@ -311,7 +325,9 @@ export class UpstreamStream implements Upstream, StreamUser {
   #end(code: number): void {
     this.#user = null;
     this.#shared.forget(this);
-    this.#stream?.reset(code);
+    if (this.#stream === null) return;
+    this.#stream.reset(code);
+    this.#shared.wasReset();
   }
 
   /** The pod has not answered in time. */
