@@ -5,10 +5,11 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import { DataPlane } from '../support/data-plane.ts';
-import { data, flags, headers, settingIds, windowUpdate } from '../support/http2/frames.ts';
+import { data, flags, headers, maxWindow, ping, settingIds, windowUpdate } from '../support/http2/frames.ts';
 import { type Field, indexed, keptLiteral } from '../support/http2/hpack.ts';
 import { RawClient, requestFields } from '../support/http2/raw-client.ts';
-import { RawPod } from '../support/http2/raw-pod.ts';
+import type { RawPeer } from '../support/http2/raw-peer.ts';
+import { type PodPeer, RawPod } from '../support/http2/raw-pod.ts';
 import {
   content,
   hashOf,
@@ -21,7 +22,7 @@ import {
 } from '../support/http2-peers/pairings.ts';
 import { clientKinds, WebClient } from '../support/http2-peers/web-client.ts';
 import { type Handler, podKinds, WebPod } from '../support/http2-peers/web-pod.ts';
-import { holdOpen, Pod, untilStill } from '../support/peers.ts';
+import { holdOpen, Pod, turn, untilStill } from '../support/peers.ts';
 import { h2cEndpoint, route } from '../support/rules.ts';
 
 const megabyte = 1 << 20;
@@ -341,6 +342,63 @@ test('answers without content that nobody reads: no more is asked for than can b
   await client.flood(performance.now() + 5_000, requests);
   expect(client.end).toBe('rst');
   expect(await plane.ended()).toBe('request-refused');
+});
+
+describe('who asks for signs of life and does not read them', () => {
+  /** Within the account of what a peer may have done, so that it is not that which ends the connection. */
+  const pings = 2_000;
+
+  async function pingAndWait(peer: RawPeer): Promise<void> {
+    // Each a write of its own, as far as the other side is quick.
+    for (let i = 0; i < pings && peer.end === null; i++) {
+      peer.write(ping('are you?'));
+      await turn();
+    }
+  }
+
+  test('a client: its connection is ended', async () => {
+    const sent = { bytes: 0 };
+    await using pod = await WebPod.start('h2c', (_request, response) => void pour(response, chunk, 512, sent));
+    await using plane = await DataPlane.start(pod.changes(host));
+    using client = await RawClient.connect(plane.httpPort, {
+      settings: [[settingIds.initialWindowSize, maxWindow]],
+      windows: 'never',
+      keep: 'counts',
+    });
+    client.write(windowUpdate(0, maxWindow - 65_535));
+    const stream = client.request(requestFields(host));
+    await client.until(() => client.stream(stream).bodyBytes > 0);
+    client.stopReading();
+    await untilStill(() => sent.bytes);
+    await pingAndWait(client);
+    client.readOn();
+    await client.until(() => client.goaways.length > 0);
+    expect(client.ending).toBe('connection ENHANCE_YOUR_CALM');
+  });
+
+  test('a pod: its connection is ended', async () => {
+    const came = promise<PodPeer>();
+    await using pod = await RawPod.start(
+      async (peer) => {
+        await peer.request();
+        peer.write(windowUpdate(0, maxWindow - 65_535));
+        came.keep(peer);
+      },
+      { settings: [[settingIds.initialWindowSize, maxWindow]], windows: 'never', keep: 'counts' },
+    );
+    await using plane = await DataPlane.start(route({ host, pods: [h2cEndpoint(pod.port)] }));
+    await using client = await WebClient.connect('HTTP/1.1', plane, host);
+    const sent = { bytes: 0 };
+    const asked = client.ask({ method: 'POST', body: 'open', fields: { 'content-length': '64000000' } });
+    const poured = pour(asked.out, chunk, 512, sent);
+    const peer = await came.kept;
+    peer.stopReading();
+    await untilStill(() => sent.bytes);
+    await pingAndWait(peer);
+    expect((await asked.answer).status).toBe(502);
+    asked.abort();
+    await poured;
+  });
 });
 
 describe('content in single bytes, each a read of its own, that has to wait', () => {

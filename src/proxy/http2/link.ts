@@ -37,8 +37,11 @@ const streamWindow = 131_072;
 const connectionWindow = 1_048_576;
 /** ... until so much of a client's content waits for pods. What pods send waits for clients of its own, each with its limit. */
 const maxUntaken = 4_194_304;
-/** Frames besides DATA that wait for a peer who does not read. */
-const maxControlBytes = 131_072;
+/**
+ * Frames besides heads and content that wait for a peer who does not read, as nghttp2 has it. Each that leaves in a write of its
+ * own takes 2 kB.
+ */
+const maxUnreadFrames = 1_000;
 /** Content of a connection's streams that waits for windows; with more, no further request is taken. */
 const maxHeldBytes = 8_388_608;
 /** The same where all connections of the worker together hold more than their share. */
@@ -248,6 +251,8 @@ export class Http2Link {
       this.#frame(frames.type, frames.flags, frames.stream, frames.payload);
     }
     if (frames.oversized) this.fail(ErrorCode.frameSize);
+    // A peer that has us answer and does not read must not fill our memory.
+    if (this.output.unread > maxUnreadFrames) this.fail(ErrorCode.enhanceYourCalm);
     if (this.#gathering.length > 0) this.#passGathered();
     if (done >= maxWork && !this.#over) this.#postpone(frames.rest);
     this.#user.onTaken();
@@ -632,7 +637,7 @@ export class Http2Link {
         return;
       }
     }
-    this.#control(FrameType.settings, Flag.ack, 0, null);
+    this.output.small(FrameType.settings, Flag.ack, 0, null);
     this.#user.onPeerSettings();
     this.#wake();
   }
@@ -675,11 +680,7 @@ export class Http2Link {
     } else if ((flags & Flag.ack) !== 0) {
       if (this.#spend(Cost.frame)) this.#user.onPong();
     } else if (this.#spend(Cost.frame)) {
-      const frame = Buffer.allocUnsafe(frameHeadBytes + 8);
-      writeFrameHead(frame, 0, 8, FrameType.ping, Flag.ack, 0);
-      payload.copy(frame, frameHeadBytes);
-      this.output.copy(frame, 0, frame.length);
-      this.#limitControl();
+      this.output.pong(payload);
     }
   }
 
@@ -754,16 +755,6 @@ export class Http2Link {
     if (this.#budget.spend(cost, this.#nowMs())) return true;
     this.fail(ErrorCode.enhanceYourCalm);
     return false;
-  }
-
-  #control(type: number, flags: number, stream: number, payload: number | null): void {
-    this.output.small(type, flags, stream, payload);
-    this.#limitControl();
-  }
-
-  /** A peer that has us answer and does not read must not fill our memory. */
-  #limitControl(): void {
-    if (this.output.blocked && this.output.queuedBytes > maxControlBytes) this.fail(ErrorCode.enhanceYourCalm);
   }
 
   #writeGoAway(last: number, code: number): void {

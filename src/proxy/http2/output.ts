@@ -27,6 +27,8 @@ export class Output {
   blocked = false;
   /** Nothing may be written yet: the connection is being opened. */
   held = false;
+  /** Frames besides heads and content that have been written behind what the peer has not taken yet. */
+  unread = 0;
   readonly #socket: Socket;
   readonly #writer: DirectWriter;
   readonly #onFlushed: () => void;
@@ -35,6 +37,8 @@ export class Output {
   #roomStart = 0;
   #roomEnd = 0;
   #queuedBytes = 0;
+  /** Such frames of this turn. */
+  #queuedSmall = 0;
   #scheduled = false;
 
   /** `onFlushed`: the queue is empty again, and the socket not blocked. */
@@ -49,10 +53,6 @@ export class Output {
     return this.blocked || this.#queuedBytes > maxQueuedBytes;
   }
 
-  get queuedBytes(): number {
-    return this.#queuedBytes;
-  }
-
   /** Adds bytes[start, end), which are one or more whole frames or the rest of one; they are copied. */
   copy(bytes: Buffer, start: number, end: number): void {
     const room = this.#roomFor(end - start);
@@ -62,6 +62,7 @@ export class Output {
 
   /** Adds a frame without a payload, or with one of four bytes. */
   small(type: number, flags: number, stream: number, payload: number | null): void {
+    this.#queuedSmall++;
     const length = payload === null ? 0 : 4;
     const room = this.#roomFor(frameHeadBytes + length);
     writeFrameHead(room, this.#roomEnd, length, type, flags, stream);
@@ -69,6 +70,13 @@ export class Output {
     if (payload === null) return;
     room.writeUInt32BE(payload, this.#roomEnd);
     this.#roomEnd += 4;
+  }
+
+  /** Adds an answer to PING. */
+  pong(payload: Buffer): void {
+    this.#queuedSmall++;
+    this.head(payload.length, FrameType.ping, Flag.ack, 0);
+    this.copy(payload, 0, payload.length);
   }
 
   /** Adds a head of a frame whose payload follows by `copy`. */
@@ -103,6 +111,8 @@ export class Output {
     this.#queuedBytes = 0;
     const socket = this.#socket;
     if (socket.destroyed || socket.writableEnded) return;
+    this.unread = socket.writableLength === 0 ? 0 : this.unread + this.#queuedSmall;
+    this.#queuedSmall = 0;
     const [first] = pieces;
     if (pieces.length === 1 && first !== undefined) {
       this.blocked = !this.#writer.write(first);
