@@ -4,8 +4,8 @@
 import type { Duplex } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { DataPlane, type DataPlaneOptions } from '../support/data-plane.ts';
-import { flags, rstStream, settingIds } from '../support/http2/frames.ts';
-import type { Field } from '../support/http2/hpack.ts';
+import { flags, headers, rstStream, settingIds } from '../support/http2/frames.ts';
+import { block, type Field } from '../support/http2/hpack.ts';
 import { RawClient, requestFields } from '../support/http2/raw-client.ts';
 import { answeringHttp2, RawPod } from '../support/http2/raw-pod.ts';
 import { content, hashOf, host, promise } from '../support/http2-peers/pairings.ts';
@@ -363,6 +363,25 @@ describe('what is not switched', () => {
     const rest = added.filter(([name]) => !name.startsWith(':'));
     const stream = client.request([...pseudo, ...fields, ...rest], flags.endHeaders);
     expect(await client.outcome(stream)).toBe(`status ${status}`);
+  });
+
+  test.each(['HTTP/1.1', 'h2c'] as const)('trailers before the tunnel stands end its half (%s)', async (kind) => {
+    const asked = promise<TunnelRequest>();
+    const { pod, plane, client: unused } = await serve({ client: 'h2c', pod: kind }, asked.keep, { settings: patient });
+    await using _pod = pod;
+    await using _plane = plane;
+    await using _unused = unused;
+    using client = await RawClient.connect(plane.httpPort);
+    const fields: Field[] = [[':protocol', 'websocket'], ...requestFields(host, '/', [], 'CONNECT')];
+    const stream = client.request(fields, flags.endHeaders);
+    client.write(headers(stream, block([['x-checked', 'yes']]), flags.endHeaders | flags.endStream));
+    const request = await asked.kept;
+    await client.settled();
+    const through = request.accept();
+    expect(await collect(through).ended).toBe('end');
+    through.end('bye');
+    expect(await client.outcome(stream)).toBe('status 200');
+    expect(client.stream(stream).body).toBe('bye');
   });
 
   test('frames that come without a tunnel reach nobody', async () => {

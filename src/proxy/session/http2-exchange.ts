@@ -209,6 +209,7 @@ export class Http2Exchange implements Downstream, StreamUser, DeadlineOwner, Tun
 
   onStreamTrailers(lines: string): void {
     if (this.#splice !== null) this.#splice.onClientEnd();
+    else if (this.#wantsTunnel) this.#earlyEnd = true;
     else if (this.#exchanging && !this.#exchange.takeTrailers(lines)) this.#stream?.malformed();
   }
 
