@@ -44,11 +44,11 @@ const config: ViteUserConfig = defineConfig({
       },
       {
         test: {
-          // The real command with its real processes, one file at a time.
+          // The real command with its real processes.
           name: 'cluster',
           include: ['test/cluster/**/*.test.ts'],
           pool: 'forks',
-          fileParallelism: false,
+          maxWorkers: 2,
           sequence: { groupOrder: 1 },
           testTimeout: 60_000,
           hookTimeout: 60_000,
@@ -60,7 +60,7 @@ const config: ViteUserConfig = defineConfig({
           name: 'peers',
           include: ['test/peers/**/*.test.ts'],
           pool: 'forks',
-          fileParallelism: false,
+          maxWorkers: 2,
           sequence: { groupOrder: 1 },
           testTimeout: 60_000,
           hookTimeout: 60_000,

@@ -21,7 +21,7 @@ import { eventually, RunningRouter } from '../support/router.ts';
 
 /** Seeds that stay, the last of them because they once failed, and one that nobody has tried. `HEADGATE_CHAOS_SEED` names one to be run alone. */
 const asked = process.env['HEADGATE_CHAOS_SEED'];
-const seeds = asked === undefined ? [1, 2, 3, 4, 5, 6, 234, 236, 238, randomInt(1_000, 2 ** 31)] : [Number(asked)];
+const seeds = asked === undefined ? [1, 2, 3, 5, 234, 236, 238, randomInt(1_000, 2 ** 31)] : [Number(asked)];
 
 const changesPerAct = 500;
 /** With four acts every kind of trouble comes once. */

@@ -1,7 +1,7 @@
 // The real command with its real processes, for tests: a folder of manifests, free ports, everything gone at the end.
 
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -197,11 +197,11 @@ export async function eventually<T>(ask: () => Promise<T>, fits: (answer: T) => 
   }
 }
 
-/** Whether a process is alive. */
+/** Whether a process is alive. One that has ended is not, though its parent has not heard of it yet. */
 export function isAlive(pid: number): boolean {
   try {
-    process.kill(pid, 0);
-    return true;
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return stat[stat.lastIndexOf(')') + 2] !== 'Z';
   } catch {
     return false;
   }
