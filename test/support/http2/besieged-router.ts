@@ -1,5 +1,7 @@
 // A real router with honest users, to be attacked: what an attack cost is told afterwards, in answers, memory and workers.
 
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { expect } from 'vitest';
 import { memoryOf } from '../../bench/memory.ts';
 import { serviceYaml } from '../pods.ts';
@@ -22,6 +24,8 @@ const megabyte = 1_048_576;
 /** What an attack cost. */
 export type Toll = {
   readonly honest: HonestReport;
+  /** For how long the worker had work and no core, as others of this machine had it, in ms. */
+  readonly coreLessMs: number;
   /** How much the worker's memory (RSS) grew at most while it lasted, in MB. */
   readonly grownMb: number;
   /** Whether it is still the same worker. */
@@ -74,6 +78,7 @@ export class BesiegedRouter implements AsyncDisposable {
   async withstand(attack: () => Promise<void>): Promise<Toll> {
     await this.#honest.report();
     const beforeBytes = rssOf(this.#workerPid);
+    const beforeMs = coreLessMs(this.#workerPid);
     const before = Math.max(honestConnections, await this.#connections());
     let peakBytes = beforeBytes;
     const look = (): void => {
@@ -87,7 +92,13 @@ export class BesiegedRouter implements AsyncDisposable {
     const honest = await this.#honest.report();
     const { workers } = await this.router.processes();
     const sameWorker = workers.length === 1 && workers[0]?.pid === this.#workerPid;
-    return { honest, grownMb: (peakBytes - beforeBytes) / megabyte, sameWorker, connectionsLeft };
+    return {
+      honest,
+      coreLessMs: coreLessMs(this.#workerPid) - beforeMs,
+      grownMb: (peakBytes - beforeBytes) / megabyte,
+      sameWorker,
+      connectionsLeft,
+    };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -130,7 +141,7 @@ export class BesiegedRouter implements AsyncDisposable {
 
 /** What must hold whatever the attack was. */
 export function expectHeld(
-  { honest, grownMb, sameWorker, connectionsLeft }: Toll,
+  { honest, coreLessMs, grownMb, sameWorker, connectionsLeft }: Toll,
   maxGrowthMb: number = 64,
   maxAnswerMs: number = usualAnswerMs,
 ): void {
@@ -138,21 +149,35 @@ export function expectHeld(
   expect(honest.answered).toBeGreaterThan(0);
   expect(
     honest.slowestMs,
-    `slowest: ${honest.slowest}; the clients themselves were ${honest.lateMs} ms late`,
+    `slowest: ${honest.slowest}; the clients themselves were ${honest.lateMs} ms late, the worker had no core for ${coreLessMs} ms`,
     // How late the clients' own event loop was says how busy the machine is with others.
-  ).toBeLessThan(maxAnswerMs + 10 * honest.lateMs);
+  ).toBeLessThan(maxAnswerMs + 10 * honest.lateMs + coreLessMs);
   expect(grownMb).toBeLessThan(maxGrowthMb);
   expect(sameWorker).toBe(true);
   expect(connectionsLeft, 'connections that outlived the attackers').toBe(0);
 }
 
 /** A toll in one line. */
-export function tellToll({ honest, grownMb }: Toll): string {
+export function tellToll({ honest, coreLessMs, grownMb }: Toll): string {
   const { answered, slowestMs, slowest, failures, lateMs } = honest;
   return (
-    `${answered} honest answers, slowest ${slowestMs.toFixed(0)} ms (${slowest}; clients up to ${lateMs.toFixed(0)} ms late), ` +
-    `${failures.length} failures, memory +${grownMb.toFixed(0)} MB`
+    `${answered} honest answers, slowest ${slowestMs.toFixed(0)} ms (${slowest}; clients up to ${lateMs.toFixed(0)} ms late, worker ` +
+    `${coreLessMs.toFixed(0)} ms without a core), ${failures.length} failures, memory +${grownMb.toFixed(0)} MB`
   );
+}
+
+/**
+ * For how long a process has waited for a core (the second figure of `/proc/PID/schedstat`), and what other machines took of one
+ * of ours (`steal` of `/proc/stat`, in hundredths of a second), in ms; 0 where it is gone.
+ */
+function coreLessMs(pid: number): number {
+  try {
+    const waitedNs = Number(readFileSync(`/proc/${pid}/schedstat`, 'latin1').split(' ')[1]);
+    const stolen = Number(readFileSync('/proc/stat', 'latin1').split('\n', 1)[0]?.trim().split(/\s+/)[8]);
+    return waitedNs / 1e6 + (stolen * 10) / availableParallelism();
+  } catch {
+    return 0;
+  }
 }
 
 /** The memory of a process, in bytes; 0 where it is gone. */
