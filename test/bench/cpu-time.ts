@@ -11,9 +11,14 @@ export type ProcessStat = {
   readonly cpuUs: number;
 };
 
-/** Reads a line of `/proc/PID/stat` (proc(5)). The program's name may hold blanks and brackets, hence the last bracket. */
+/** The fields of a line of `/proc/PID/stat` (proc(5)) from the state on. The name before it may hold blanks and brackets. */
+export function statFields(line: string): string[] {
+  return line.slice(line.lastIndexOf(')') + 2).split(' ');
+}
+
+/** Reads a line of `/proc/PID/stat`. Throws where it is none. */
 export function parseProcessStat(line: string): ProcessStat {
-  const fields = line.slice(line.lastIndexOf(')') + 2).split(' ');
+  const fields = statFields(line);
   const [parentPid, userTicks, systemTicks] = [fields[1], fields[11], fields[12]].map(Number);
   if (parentPid === undefined || userTicks === undefined || systemTicks === undefined || fields.length < 13) {
     throw new Error(`not a line of /proc/PID/stat: ${line}`);

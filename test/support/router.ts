@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import { statFields } from '../bench/cpu-time.ts';
 
 const main = resolve(import.meta.dirname, '../../src/main.ts');
 
@@ -200,8 +201,7 @@ export async function eventually<T>(ask: () => Promise<T>, fits: (answer: T) => 
 /** Whether a process is alive. One that has ended is not, though its parent has not heard of it yet. */
 export function isAlive(pid: number): boolean {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat[stat.lastIndexOf(')') + 2] !== 'Z';
+    return statFields(readFileSync(`/proc/${pid}/stat`, 'latin1'))[0] !== 'Z';
   } catch {
     return false;
   }
